@@ -1,0 +1,158 @@
+"""How fast the operators are on this machine, and how much faster than their plain-PyTorch references.
+
+    python -m benchmarks.kernels            prints, and writes benchmarks/results/kernels.json
+
+Scenes are those of docs: Gaussians of 3 to 10 pixels radius covering about 55 % of the picture. `median_ms` and
+`best_ms` are wall time on all threads; `cpu_ms` is the best processor time on one thread, which other processes disturb
+least.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import numba
+import torch
+from torch import Tensor
+
+from likeness.kernels import project, rasterise, splat, ssim
+from likeness.kernels import projection_reference, rasterisation_reference, similarity_reference
+from likeness.kernels.parallel import parallel
+
+RESULTS = Path(__file__).parent / "results" / "kernels.json"
+ROUNDS = 40
+REFERENCE_ROUNDS = 2
+
+
+def machine() -> dict[str, object]:
+    cpu = next((line.split(":")[1].strip() for line in _read("/proc/cpuinfo") if line.startswith("model name")), "")
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    with parallel() as threads:
+        layer = numba.threading_layer()
+    return {
+        "machine": platform.node(),
+        "cpu": cpu or platform.processor(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "threading_layer": layer,
+        "load_before": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numba": numba.__version__,
+        "commit": git.stdout.strip() or "none yet",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _read(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def measure(work: Callable[[], object], rounds: int) -> dict[str, float]:
+    work()
+    wall = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        wall.append(time.perf_counter() - start)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    spent = []
+    for _ in range(max(rounds // 2, 1)):
+        start = time.process_time()
+        work()
+        spent.append(time.process_time() - start)
+    torch.set_num_threads(threads)
+    figures = {"median_ms": median(wall), "best_ms": min(wall), "cpu_ms": min(spent)}
+    return {name: round(1e3 * seconds, 3) for name, seconds in figures.items()}
+
+
+def scene(n: int, size: int) -> tuple[list[Tensor], tuple]:
+    """A disc of Gaussians, half its width the picture's 0.42, and the camera that sees it."""
+    random = torch.Generator().manual_seed(1)
+    radius, angle = torch.rand(n, generator=random).sqrt() * 0.33, torch.rand(n, generator=random) * 2 * torch.pi
+    means = torch.stack([radius * angle.cos(), radius * angle.sin(), torch.rand(n, generator=random) * 0.1 - 0.05], -1)
+    quats = torch.randn(n, 4, generator=random)
+    scales = (1 + torch.rand(n, 3, generator=random) * 2.3) * 0.8 / size
+    opacities = torch.rand(n, generator=random) * 0.75 + 0.2
+    colors = torch.rand(n, 3, generator=random)
+    viewmat = torch.eye(4)
+    viewmat[2, 3] = 0.8
+    view = viewmat, (float(size), float(size)), (size / 2, size / 2), (size, size)
+    return [leaf.requires_grad_() for leaf in (means, quats, scales, opacities, colors)], view
+
+
+def reference_splat(leaves: list[Tensor], view: tuple) -> Tensor:
+    means, quats, scales, opacities, colors = leaves
+    means2d, conics, depths, radii = projection_reference.project(means, quats, scales, *view)
+    return rasterisation_reference.rasterise(means2d, conics, colors, opacities, depths, radii, view[3])[0]
+
+
+def bench_splat(n: int, size: int) -> dict[str, object]:
+    leaves, view = scene(n, size)
+    means2d, conics, depths, radii = (tensor.detach() for tensor in project(*leaves[:3], *view))
+    image, alpha, *_ = splat(*leaves, *view)
+    weights = torch.rand(image.shape)
+
+    def inference() -> None:
+        with torch.no_grad():
+            splat(*leaves, *view)
+
+    def body() -> None:
+        torch.autograd.grad(splat(*leaves, *view).image, leaves, weights)
+
+    def reference() -> None:
+        torch.autograd.grad(reference_splat(leaves, view), leaves, weights)
+
+    flat = means2d, conics, leaves[4].detach(), leaves[3].detach(), depths, radii
+    figures: dict[str, object] = {
+        "coverage": round(alpha.mean().item(), 3),
+        "mean_radius_px": round(radii.float().mean().item(), 2),
+        "project": measure(lambda: project(*leaves[:3], *view), ROUNDS),
+        "rasterise, sorting included": measure(lambda: rasterise(*flat, view[3]), ROUNDS),
+        "splat, no gradient": measure(inference, ROUNDS),
+        "splat, backward alone": measure(
+            lambda: torch.autograd.grad(image, leaves, weights, retain_graph=True), ROUNDS
+        ),
+    }
+    return figures | compare("splat, forward and backward", body, reference)
+
+
+def bench_ssim(size: int) -> dict[str, object]:
+    random = torch.Generator().manual_seed(1)
+    a = torch.rand(size, size, 3, generator=random).requires_grad_()
+    b = torch.rand(size, size, 3, generator=random)
+
+    def reference() -> None:
+        torch.autograd.grad(similarity_reference.similarity(a[None], b[None]).mean(), a)
+
+    figures: dict[str, object] = {"ssim, no gradient": measure(lambda: ssim(a.detach(), b), ROUNDS)}
+    return figures | compare("ssim, forward and backward", lambda: torch.autograd.grad(ssim(a, b), a), reference)
+
+
+def compare(name: str, body: Callable[[], object], reference: Callable[[], object]) -> dict[str, object]:
+    ours, theirs = measure(body, ROUNDS), measure(reference, REFERENCE_ROUNDS)
+    ratio = {key.removesuffix("_ms"): round(theirs[key] / ours[key], 1) for key in ours}
+    return {name: ours, f"{name}: reference": theirs, f"{name}: times faster": ratio}
+
+
+def main() -> None:
+    results: dict[str, object] = {"machine": machine()}
+    for n, size in ((30_000, 256), (30_000, 512), (100_000, 512)):
+        results[f"splat {n} at {size}x{size}"] = bench_splat(n, size)
+    for size in (256, 512):
+        results[f"ssim {size}x{size}x3"] = bench_ssim(size)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(results, indent=2)
+    RESULTS.write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""likeness: a video of one person becomes a portrait that says anything.
+
+    import likeness
+    clip = likeness.prepare("video.mp4", "clip/")
+    portrait = likeness.train(clip, "a.portrait")
+    likeness.speak(likeness.load("a.portrait"), "speech.wav").save("out.mp4")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["Clip", "Portrait", "load", "prepare", "speak", "train"]
+
+if TYPE_CHECKING:
+    from likeness.clip import Clip
+    from likeness.methods import load, train
+    from likeness.portrait import Portrait
+    from likeness.prepare import prepare
+    from likeness.speak import speak
+
+HOMES = {
+    "Clip": "likeness.clip",
+    "Portrait": "likeness.portrait",
+    "load": "likeness.methods",
+    "prepare": "likeness.prepare",
+    "speak": "likeness.speak",
+    "train": "likeness.methods",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names load on first use: torch and mediapipe take seconds to import."""
+    if name not in HOMES:
+        raise AttributeError(f"module 'likeness' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(HOMES[name]), name)

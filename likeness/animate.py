@@ -1,0 +1,48 @@
+"""animate: a video and a speech in, a video of that person saying it out: prepare, train and speak in one go."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from likeness import methods
+from likeness.clip import Clip
+from likeness.portrait import Portrait
+from likeness.prepare import prepare
+from likeness.speak import Delivery, Speech, speak
+
+
+def portrait_of(
+    video: str | os.PathLike, work: str | os.PathLike, *, preset: str = "fast", size: int = 256, seed: int = 0
+) -> tuple[Clip, Portrait]:
+    """The clip and portrait of a video, in folder `work`; what exists there is used again."""
+    work = Path(work)
+    work.mkdir(parents=True, exist_ok=True)
+    clip = prepare(video, work / "clip")
+    path = work / f"{preset}-{size}-{seed}.portrait"
+    if path.is_file():
+        return clip, methods.load(path)
+    return clip, methods.train(clip, path, preset=preset, size=size, seed=seed)
+
+
+def animate(
+    video: str | os.PathLike,
+    speech: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    work: str | os.PathLike | None = None,
+    preset: str = "fast",
+    size: int = 256,
+    seed: int = 0,
+    delivery: Delivery = Delivery(),
+) -> Speech:
+    """A video of the person in `video` saying `speech`, written to `out`.
+
+    Clip and portrait stay in `work` (default: `VIDEO.likeness` beside the output) and are used again next time.
+    """
+    out = Path(out)
+    work = out.parent / f"{Path(video).name}.likeness" if work is None else work
+    _, portrait = portrait_of(video, work, preset=preset, size=size, seed=seed)
+    speech = speak(portrait, speech, delivery)
+    speech.save(out)
+    return speech

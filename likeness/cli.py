@@ -1,0 +1,199 @@
+"""The command line: parses and calls, no logic.
+
+Exit codes: 0 ok, 2 usage, 3 bad input, 4 missing asset, 5 refused, 6 out of disk or memory, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import json as json_format
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from likeness.errors import LikenessError
+from likeness.speak import Delivery
+
+app = tyro.extras.SubcommandApp()
+Preset = Annotated[Literal["fast", "standard"], arg(help="fast: minutes. standard: the best quality.")]
+Size = Annotated[Literal[256, 512], arg(help="Side of the picture in pixels.")]
+Seed = Annotated[int, arg(help="Of every random choice.")]
+Json = Annotated[bool, arg(help="Print one JSON object instead of text.")]
+Performance = OmitArgPrefixes[Delivery]
+
+
+@app.command
+def prepare(
+    video: Positional[Path],
+    clip: Positional[Path],
+    size: Annotated[int, arg(help="Side of the clip's square frames in pixels.")] = 512,
+    person: Annotated[str | None, arg(help="Which person: a number from 1, or x,y in pixels of the video.")] = None,
+    sound: Annotated[Path | None, arg(help="The recording that belongs to the video, when it has none of its own.")] = None,
+    json: Json = False,
+) -> None:
+    """Video -> clip folder: landmarks, head pose, parts, background, speech features, and a report on the footage."""
+    from likeness.prepare import prepare as run
+
+    began = time.monotonic()
+    made = run(video, clip, size=size, person=person, sound=sound, say=_quiet if json else None)
+    seen, seconds = int(made.seen.sum()), round(time.monotonic() - began, 1)
+    report = clip / "report.html"
+    _tell(
+        {"clip": str(clip), "frames": len(made), "seen": seen, "report": str(report), "seconds": seconds},
+        f"{clip}: {len(made)} frames, {seen} with the face, in {seconds:.0f} s. What is good and bad about it: {report}",
+        json,
+    )
+
+
+@app.command
+def train(
+    clip: Positional[Path],
+    out: Positional[Path],
+    method: Annotated[str, arg(help="Or as the first word: likeness train METHOD CLIP/ OUT.portrait.")] = "rigged-gaussians",
+    preset: Preset = "fast",
+    size: Size = 256,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Clip -> portrait file. A run that was cut off goes on where it was."""
+    from likeness.methods import train as run
+
+    began = time.monotonic()
+    run(clip, out, method, preset=preset, size=size, seed=seed)
+    seconds = round(time.monotonic() - began, 1)
+    _tell({"portrait": str(out), "seconds": seconds}, f"{out}: trained in {seconds:.0f} s", json)
+
+
+@app.command
+def speak(
+    portrait: Positional[Path],
+    speech: Positional[Path],
+    out: Positional[Path],
+    delivery: Performance = Delivery(),
+    json: Json = False,
+) -> None:
+    """Portrait + any sound -> video with sound: .mp4, .webm (keeps transparency), or a folder of PNG."""
+    from likeness.methods import load
+    from likeness.speak import speak as run
+
+    began = time.monotonic()
+    said = run(load(portrait), speech, delivery)
+    heard = time.monotonic()
+    said.save(out)
+    _said(said, out, heard - began, time.monotonic() - heard, json)
+
+
+@app.command
+def animate(
+    video: Positional[Path],
+    speech: Positional[Path],
+    out: Positional[Path],
+    work: Annotated[Path | None, arg(help="Where clip and portrait are kept; default: VIDEO.likeness beside OUT.")] = None,
+    preset: Preset = "fast",
+    size: Size = 256,
+    seed: Seed = 0,
+    delivery: Performance = Delivery(),
+    json: Json = False,
+) -> None:
+    """Video of a person + speech -> video of that person saying it: prepare, train and speak in one go."""
+    from likeness.animate import animate as run
+
+    began = time.monotonic()
+    said = run(video, speech, out, work=work, preset=preset, size=size, seed=seed, delivery=delivery)
+    _said(said, out, 0.0, time.monotonic() - began, json)
+
+
+@app.command
+def evaluate(
+    portrait: Positional[Path],
+    clip: Positional[Path],
+    sheet: Annotated[Path | None, arg(help="Contact sheet; default: PORTRAIT.sheet.png.")] = None,
+    json: Json = False,
+) -> None:
+    """Figures on the clip's held-out tenth, real frames beside drawn ones."""
+    from likeness.clip import Clip
+    from likeness.evaluate import evaluate as run
+    from likeness.evaluate.sheet import contact_sheet
+    from likeness.evaluate.table import show
+    from likeness.methods import load
+
+    found = run(load(portrait), Clip.open(clip))
+    sheet = sheet or portrait.with_name(portrait.name + ".sheet.png")
+    contact_sheet(found, sheet)
+    if json:
+        print(json_format.dumps(found.as_json() | {"sheet": str(sheet)}))
+    else:
+        show(found)
+        print(f"contact sheet: {sheet}")
+
+
+@app.command
+def demo(
+    out: Annotated[Path, arg(help="Folder for everything that is made.")] = Path("out"),
+    size: Size = 256,
+    seconds: Annotated[float, arg(help="Length of the actor's video.")] = 30.0,
+    seed: Seed = 0,
+) -> None:
+    """A drawn actor becomes a portrait that says something new: prepare, train, speak and evaluate, in minutes."""
+    from likeness.demo import demo as run
+
+    run(out, size=size, seconds=seconds, seed=seed)
+
+
+def _said(said: Any, out: Path, hearing_s: float, drawing_s: float, json: bool) -> None:
+    _tell(
+        {
+            "out": str(out),
+            "frames": len(said),
+            "voice": said.voice,
+            "hearing_s": round(hearing_s, 2),
+            "drawing_s": round(drawing_s, 2),
+        },
+        f"{out}: {len(said)} frames, {len(said) / 25:.1f} s, in {hearing_s + drawing_s:.1f} s (voice: {said.voice})",
+        json,
+    )
+
+
+def _tell(values: dict[str, Any], text: str, json: bool) -> None:
+    print(json_format.dumps(values) if json else text)
+
+
+def _quiet(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def main() -> None:
+    """Entry point of `likeness`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: list[str]) -> int:
+    """Run a command line and return its exit code."""
+    if len(words) > 1 and words[0] == "train" and not words[1].startswith("-"):
+        from likeness.methods import names
+
+        if words[1].replace("-", "_") in names():  # `train METHOD CLIP OUT`
+            words = ["train", *words[2:], "--method", words[1]]
+    try:
+        app.cli(args=words, prog="likeness", description="A video of one person becomes a portrait that says anything.")
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 2
+    except KeyboardInterrupt:
+        print("likeness: interrupted; what was finished is kept, run it again to go on", file=sys.stderr)
+        return 130
+    except MemoryError:
+        print("likeness: out of memory. Close other programs, or use a smaller --size.", file=sys.stderr)
+        return 6
+    except LikenessError as error:
+        print(f"likeness: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"likeness: {error.filename or 'the disk'}: the disk is full. Free some space and run it again.", file=sys.stderr)
+        return 6
+    return 0

@@ -1,0 +1,273 @@
+"""Clip, Frame and Motion: one person's prepared video.
+
+A clip is a folder (version 1). Frame ids run from 0 without gaps; a frame without a face keeps its id and is marked unseen.
+
+    clip.json              format "likeness-clip", version, source {name, sha256, fps, size}, fps 25, frames T, size [w h],
+                           crop [x y side] in source pixels, camera {focal, centre, size}, scenes [[start, stop) ...],
+                           breaks [t ...] (small jumps inside a scene: tracking and smoothing stop there),
+                           sound_offset_frames (already corrected in audio.wav) and its margin
+    frames/000000.jpg      cropped picture, RGB, JPEG 4:4:4 quality 97
+    parts/000000.png       what each pixel is: PARTS below, uint8
+    motion.npz             pose [T 4 4], expression [T E], eyes [T], landmarks [T 478 3], seen [T] bool; float32, metres
+    audio.wav              mono, 16 kHz, PCM 16; sample 640 t is where frame t begins
+    features/<name>.npy    speech features, 100 rows a second: rows 4t .. 4t+3 belong to frame t
+    background.png         what is behind the person (median of background pixels, the rest inpainted)
+    report.json, report.html   the capture report
+    steps/<name>.json      marks a finished preparation step, with the settings that it was made with
+    cache/<size>.rgb       frames at another size, raw uint8, made when first asked for; may be deleted
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from likeness.camera import Camera, from_camera, to_camera
+from likeness.errors import BadInput, Refused
+
+FORMAT = "likeness-clip"
+VERSION = 1
+FPS = 25.0
+PARTS = {"background": 0, "torso": 1, "neck": 2, "face": 3, "hair": 4, "mouth": 5}
+HEAD = (PARTS["face"], PARTS["hair"], PARTS["mouth"])
+TEST_SHARE = 10  # the last tenth of the longest scene is held out
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What a head does over time. Slices like a tensor; all lengths in metres."""
+
+    pose: Float[Tensor, "time 4 4"]
+    """Camera-to-world of the head-fixed frame."""
+    expression: Float[Tensor, "time expression"]
+    """AU-like signals, see `likeness.prepare.expression.NAMES`."""
+    eyes: Float[Tensor, " time"]
+    """Opening, 0 closed to 1 open."""
+    landmarks: Float[Tensor, "time 478 3"]
+    """Face mesh in the head frame; its projection with `pose` is what the tracker saw."""
+    torso: Float[Tensor, "time torso"] | None = None
+    """Where the clothes are, as `likeness.nn.torso` writes it; None until somebody asked it to follow the pose."""
+
+    def __len__(self) -> int:
+        return len(self.pose)
+
+    def __getitem__(self, index: slice | Tensor | np.ndarray | list[int]) -> Motion:
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Motion(**{name: None if part is None else part[index] for name, part in parts.items()})
+
+    def loop(self, length: int, start: int = 0) -> Motion:
+        """The first `length` frames of the motion played forwards and backwards without end, from frame `start`."""
+        return self[ping_pong(len(self), length, start)]
+
+    def smooth(self, sigma: float = 1.0) -> Motion:
+        """Gaussian smoothing of the pose along time (`sigma` in frames); the rest is left alone. Rotations stay rotations."""
+        radius = int(np.ceil(3 * sigma))
+        if radius == 0 or len(self) < 2:
+            return self
+        kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
+        index = (torch.arange(len(self))[:, None] + torch.arange(-radius, radius + 1)[None]).clamp(0, len(self) - 1)
+        mean = (self.pose[index] * (kernel / kernel.sum())[None, :, None, None].to(self.pose)).sum(1)
+        u, _, vt = torch.linalg.svd(mean[:, :3, :3])
+        u = torch.cat([u[..., :2], u[..., 2:] * torch.det(u @ vt)[:, None, None]], dim=-1)
+        pose = mean.clone()
+        pose[:, :3, :3] = u @ vt
+        return replace(self, pose=pose)
+
+
+def ping_pong(length: int, wanted: int, start: int = 0) -> Tensor:
+    """Indices 0 .. length-1 .. 0 .. without repeating the turning frames, `wanted` of them from `start` on."""
+    if length <= 1:
+        return torch.zeros(wanted, dtype=torch.long)
+    phase = (torch.arange(wanted) + start) % (2 * length - 2)
+    return torch.where(phase < length, phase, 2 * length - 2 - phase)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One moment of a clip."""
+
+    image: UInt8[np.ndarray, "height width 3"]
+    parts: UInt8[np.ndarray, "height width"]
+    motion: Motion
+    """Of length 1."""
+
+
+class Clip:
+    """A prepared video, see the module docstring for the folder. Pictures stay on disk; memory does not grow with length."""
+
+    def __init__(self, folder: Path, header: dict) -> None:
+        self.folder = folder
+        self.header = header
+        camera = header["camera"]
+        self.camera = Camera(camera["focal"], tuple(camera["centre"]), tuple(camera["size"]))
+        self.scenes: list[tuple[int, int]] = [tuple(s) for s in header["scenes"]]
+        self.breaks: list[int] = list(header["breaks"])
+
+    @staticmethod
+    def open(folder: str | os.PathLike) -> Clip:
+        """Open a prepared clip, or a dataset folder of AD-NeRF, RAD-NeRF, ER-NeRF or TalkingGaussian (converted on first use).
+
+        Raises BadInput when the folder is neither, Refused when another version of likeness made it.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: no such folder. A clip is a folder made by `likeness prepare VIDEO CLIP/`.")
+        if not (folder / "clip.json").is_file():
+            if (folder / "transforms_train.json").is_file():
+                from likeness.prepare.dataset import convert  # the only way up the layers, and only for foreign folders
+
+                return convert(folder)
+            raise BadInput(f"{folder}: not a clip: it holds no clip.json. Make one with `likeness prepare VIDEO CLIP/`.")
+        try:
+            header = json.loads((folder / "clip.json").read_text())
+        except (ValueError, OSError) as error:
+            raise BadInput(f"{folder}/clip.json: cannot be read ({error}). Prepare the video again.") from error
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            raise BadInput(f"{folder}/clip.json: not the header of a clip. Prepare the video again.")
+        if header.get("version") != VERSION:
+            raise Refused(
+                f"{folder}: prepared as version {header.get('version')}, this is version {VERSION}. "
+                "Prepare the video again into another folder."
+            )
+        return Clip(folder, header)
+
+    def __len__(self) -> int:
+        return self.header["frames"]
+
+    def __getitem__(self, t: int) -> Frame:
+        return Frame(self.image(t), self.parts(t), self.motion[t : t + 1])
+
+    @property
+    def fps(self) -> float:
+        return self.header["fps"]
+
+    @cached_property
+    def _motion_file(self) -> dict[str, Tensor]:
+        path = self.folder / "motion.npz"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return {k: torch.from_numpy(file[k]) for k in file.files}
+        except (OSError, ValueError, KeyError) as error:
+            raise BadInput(f"{path}: cannot be read ({error}). Delete steps/tracking.json and prepare again.") from error
+
+    @cached_property
+    def motion(self) -> Motion:
+        stored = ("pose", "expression", "eyes", "landmarks")
+        return Motion(**{name: self._motion_file[name].float() for name in stored})
+
+    @property
+    def seen(self) -> Bool[Tensor, " time"]:
+        """Frames in which the face was found; motion in the others is interpolated."""
+        return self._motion_file["seen"]
+
+    @property
+    def pixels(self) -> Float[Tensor, "time 478 2"]:
+        """The tracked landmarks in pixels of `camera`."""
+        motion = self.motion
+        return self.camera.project(to_camera(motion.landmarks, motion.pose[:, None]))
+
+    @property
+    def longest_scene(self) -> tuple[int, int]:
+        return max(self.scenes, key=lambda s: s[1] - s[0])
+
+    @property
+    def test(self) -> np.ndarray:
+        """Held-out frames: the last tenth of the longest scene, seen ones."""
+        start, stop = self.longest_scene
+        frames = np.arange(stop - (stop - start) // TEST_SHARE, stop)
+        return frames[self.seen.numpy()[frames]]
+
+    @property
+    def train(self) -> np.ndarray:
+        """Frames to learn from: the rest of the longest scene, seen ones. Never on the other side of a cut."""
+        start, stop = self.longest_scene
+        frames = np.arange(start, stop - (stop - start) // TEST_SHARE)
+        return frames[self.seen.numpy()[frames]]
+
+    def image(self, t: int, size: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
+        """The picture of frame t, RGB; `size` (pixels, square) reads it from the cache at that size."""
+        if size is None or size == self.camera.size[0]:
+            return read_picture(self.folder / f"frames/{t:06d}.jpg")
+        return self.cached(size)[t]
+
+    def parts(self, t: int) -> UInt8[np.ndarray, "height width"]:
+        """What each pixel of frame t is, see PARTS."""
+        path = self.folder / f"parts/{t:06d}.png"
+        parts = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        if parts is None:
+            raise BadInput(f"{path}: missing or damaged. Delete steps/parsing.json and prepare again.")
+        return parts
+
+    def cached(self, size: int) -> PictureCache:
+        """All pictures at `size`² by random access; built on first use."""
+        return PictureCache(self, size)
+
+    def features(self, name: str) -> Float[np.ndarray, "rows dim"]:
+        """Speech features made by `prepare`, 100 rows a second."""
+        path = self.folder / f"features/{name}.npy"
+        if not path.is_file():
+            have = sorted(p.stem for p in path.parent.glob("*.npy"))
+            raise BadInput(f"{path}: this clip has no features {name!r}; it has {', '.join(have) or 'none'}.")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    @property
+    def audio(self) -> Path:
+        """The clip's sound, mono at 16 kHz, starting with frame 0."""
+        return self.folder / "audio.wav"
+
+    @cached_property
+    def background(self) -> UInt8[np.ndarray, "height width 3"]:
+        """What is behind the person, at the clip's own size."""
+        return read_picture(self.folder / "background.png")
+
+    def plate(self, size: int) -> UInt8[np.ndarray, "height width 3"]:
+        """The background at `size`²."""
+        return cv2.resize(self.background, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+    """Read a picture as RGB."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise BadInput(f"{path}: missing or not a picture. Prepare the video again, or name another file.")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+class PictureCache:
+    """Frames of a clip at another size, raw on disk. Reads with `pread`, so that resident memory stays flat."""
+
+    def __init__(self, clip: Clip, size: int) -> None:
+        self.size = size
+        self.path = clip.folder / "cache" / f"{size}.rgb"
+        self._bytes = size * size * 3
+        if not self.path.is_file() or self.path.stat().st_size != self._bytes * len(clip):
+            self._build(clip)
+        self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 - lives as long as the cache
+
+    def _build(self, clip: Clip) -> None:
+        self.path.parent.mkdir(exist_ok=True)
+        partial = self.path.with_suffix(f".{os.getpid()}.partial")
+        with open(partial, "wb") as file:
+            for t in range(len(clip)):
+                file.write(cv2.resize(clip.image(t), (self.size, self.size), interpolation=cv2.INTER_AREA).tobytes())
+        os.replace(partial, self.path)
+
+    def __getitem__(self, t: int) -> UInt8[np.ndarray, "height width 3"]:
+        raw = os.pread(self._file.fileno(), self._bytes, self._bytes * int(t))
+        return np.frombuffer(raw, np.uint8).reshape(self.size, self.size, 3)
+
+
+def landmarks_from_pixels(
+    pixels: Float[Tensor, "*time k 2"], depth: Float[Tensor, "*time k"], pose: Float[Tensor, "*time 4 4"], camera: Camera
+) -> Float[Tensor, "*time k 3"]:
+    """Landmarks in the head frame whose projection is exactly `pixels`; `depth` is metres along the camera's z."""
+    return from_camera(camera.unproject(pixels, depth), pose[..., None, :, :])

@@ -1,0 +1,106 @@
+"""Metrics on raw frames. Every metric has a recipe id that a report carries; see docs/metrics.md for what each misses.
+
+Pictures are RGB uint8. Boxes are (x0, y0, x1, y1) in pixels, x1 and y1 exclusive. Landmarks are pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from likeness import mesh
+from likeness.kernels import ssim as ssim_kernel
+
+RECIPES = {
+    "psnr": "psnr-rgb8-frame-mean/1",
+    "ssim": "ssim-gauss11-1.5-rgb-zero-padded/1",
+    "lmd": "lmd-mediapipe40-centred-px/1",
+    "opening": "opening-13-14-px/1",
+    "jitter": "jitter-second-difference-lips-rigid-aligned/1",
+    "face box": "oval-4px@256/1",
+    "mouth box": "lips40-6px@256/1",
+}
+
+Box = tuple[int, int, int, int]
+Image = UInt8[np.ndarray, "height width 3"]
+RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 5, 1, 2, 98, 327, 10, 109, 338, 67, 297)
+"""Eye corners, nose and forehead: what moves with the skull."""
+
+
+def psnr(image: Image, real: Image, box: Box | None = None) -> float:
+    """Peak signal-to-noise ratio in dB of 8-bit RGB, in a box or the whole frame; 100 where both are equal."""
+    if box is not None:
+        x0, y0, x1, y1 = box
+        image, real = image[y0:y1, x0:x1], real[y0:y1, x0:x1]
+    error = np.mean(np.square(image.astype(np.float64) - real))
+    return float(min(100.0, 10 * np.log10(255.0**2 / max(error, 1e-9))))
+
+
+def ssim(image: Image, real: Image) -> float:
+    """Structural similarity (Wang et al. 2004): Gaussian window 11, sigma 1.5, mean over RGB."""
+    a, b = (torch.from_numpy(np.ascontiguousarray(x)).float() / 255 for x in (image, real))
+    return float(ssim_kernel(a, b))
+
+
+def face_box(pixels: Float[np.ndarray, "k 2"], size: int) -> Box:
+    """Bounds of the face oval, with a margin of 4 px at 256²."""
+    return _box(pixels[list(mesh.FACE_OVAL)], 4, size)
+
+
+def mouth_box(pixels: Float[np.ndarray, "k 2"], size: int) -> Box:
+    """Bounds of the 40 lip landmarks, with a margin of 6 px at 256²."""
+    return _box(pixels[list(mesh.LIPS)], 6, size)
+
+
+def _box(points: Float[np.ndarray, "k 2"], margin: float, size: int) -> Box:
+    margin *= size / 256
+    x0, y0 = np.floor(points.min(0) - margin).astype(int)
+    x1, y1 = np.ceil(points.max(0) + margin).astype(int)
+    return max(x0, 0), max(y0, 0), min(x1, size), min(y1, size)
+
+
+def lmd(drawn: Float[np.ndarray, "time k 2"], real: Float[np.ndarray, "time k 2"]) -> tuple[float, float]:
+    """Landmark distance of the lips: pixels, and the share of the inter-ocular distance. Each set is centred first."""
+    lips = list(mesh.LIPS)
+    a, b = drawn[:, lips], real[:, lips]
+    distance = np.linalg.norm((a - a.mean(1, keepdims=True)) - (b - b.mean(1, keepdims=True)), axis=-1).mean(1)
+    return float(distance.mean()), float((distance / interocular(real)).mean())
+
+
+def interocular(pixels: Float[np.ndarray, "time k 2"]) -> Float[np.ndarray, " time"]:
+    """Distance between the centres of the eyes' corners."""
+    right, left = (pixels[:, list(c)].mean(1) for c in (mesh.RIGHT_EYE_CORNERS, mesh.LEFT_EYE_CORNERS))
+    return np.linalg.norm(left - right, axis=-1)
+
+
+def opening(pixels: Float[np.ndarray, "time k 2"]) -> Float[np.ndarray, " time"]:
+    """Distance between the middles of the inner lips, pixels."""
+    return np.linalg.norm(pixels[:, mesh.UPPER_INNER_LIP] - pixels[:, mesh.LOWER_INNER_LIP], axis=-1)
+
+
+def follows(drawn: Float[np.ndarray, " time"], real: Float[np.ndarray, " time"]) -> tuple[float, float]:
+    """Pearson correlation of two curves (0 where one is flat), and the ratio of their standard deviations."""
+    a, b = drawn - drawn.mean(), real - real.mean()
+    scale = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / scale) if scale > 1e-9 else 0.0, float(a.std() / max(b.std(), 1e-9))
+
+
+def stabilised(pixels: Float[np.ndarray, "time k 2"]) -> Float[np.ndarray, "time k 2"]:
+    """Landmarks brought to the mean place by the similarity that the rigid ones tell: head movement is taken out."""
+    rigid = pixels[:, list(RIGID)]
+    target = rigid.mean(0)
+    centre, target_centre = rigid.mean(1, keepdims=True), target.mean(0)
+    a, b = rigid - centre, target - target_centre
+    # Similarity in the plane (Umeyama 1991) as one complex factor a frame.
+    za, zb = a[..., 0] + 1j * a[..., 1], b[..., 0] + 1j * b[..., 1]
+    factor = (zb * za.conj()).sum(1) / (np.abs(za) ** 2).sum(1)
+    z = pixels - centre
+    turned = (z[..., 0] + 1j * z[..., 1]) * factor[:, None]
+    return np.stack([turned.real, turned.imag], axis=-1) + target_centre
+
+
+def jitter(pixels: Float[np.ndarray, "time k 2"]) -> float:
+    """Mean length of the second difference of the stabilised lips, pixels a frame²."""
+    lips = stabilised(pixels)[:, list(mesh.LIPS)]
+    return float(np.linalg.norm(lips[2:] - 2 * lips[1:-1] + lips[:-2], axis=-1).mean())

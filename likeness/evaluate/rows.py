@@ -1,0 +1,100 @@
+"""The rows of the table: who or what drives the lips and the eyes, on the held-out frames with their real poses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from likeness.clip import Clip, Motion
+from likeness.portrait import Heard, Layer, Portrait
+from likeness.speech import Statistics
+
+SHIFT = 37  # frames by which the sound is wrong in the row "sound shifted"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of driving a portrait over the test frames."""
+
+    name: str
+    cond: Tensor
+    motion: Motion
+
+    def layers(self, portrait: Portrait) -> Iterator[Layer]:
+        """The head, frame by frame."""
+        state = None
+        for t in range(len(self.motion)):
+            layer, state = portrait.render(self.cond[t : t + 1], self.motion[t : t + 1], state)
+            yield layer
+
+
+def rows(portrait: Portrait, clip: Clip) -> list[Row]:
+    """All rows that a portrait can play. `Motion.torso` follows the whole scene's real poses."""
+    test, train = torch.from_numpy(clip.test), torch.from_numpy(clip.train)
+    motion = following(portrait, clip)
+    real = motion[test]
+    stretch = (int(test[0]), int(test[-1]) + 1)
+    inside = test - stretch[0]
+    sound = listen(portrait, clip, *stretch)[inside]
+    shifted = listen(portrait, clip, stretch[0] + SHIFT, stretch[1] + SHIFT)[inside]
+    tracked = portrait.follow(real)
+    known = portrait.follow(motion[train])
+    if known is None:
+        known = listen(portrait, clip, int(train[0]), int(train[-1]) + 1)
+    mean = known.mean(0, keepdim=True).expand(len(test), *known.shape[1:])
+    still = replace(
+        real,
+        eyes=motion.eyes[train].mean().expand(len(test)),
+        expression=motion.expression[train].mean(0).expand(len(test), -1),
+        landmarks=motion.landmarks[train].mean(0).expand(len(test), -1, -1),
+    )
+    found = [Row("tracked", tracked, real)] if tracked is not None else []
+    return [
+        *found,
+        Row("sound", sound, real),
+        Row("mean lips", mean, real),
+        Row("static", mean, still),
+        Row("sound shifted", shifted, real),
+    ]
+
+
+def following(portrait: Portrait, clip: Clip) -> Motion:
+    """The clip's motion with the portrait's torso following it; each scene by itself."""
+    torso = portrait.stage.torso
+    if torso is None:
+        return clip.motion
+    pieces = [torso.follow(clip.motion[start:stop]) for start, stop in clip.scenes]
+    return replace(clip.motion, torso=torch.cat(pieces))
+
+
+def features(portrait: Portrait, clip: Clip) -> Tensor:
+    """The clip's speech features as the portrait hears them, side by side."""
+    return torch.cat([torch.from_numpy(np.array(clip.features(n))) for n in portrait.hearing.features], dim=1)
+
+
+def listen(portrait: Portrait, clip: Clip, start: int, stop: int) -> Tensor:
+    """Conditioning by the clip's own sound, frames start .. stop-1; the gate stays open as in training pictures."""
+    heard = features(portrait, clip)
+    statistics = Statistics.of(heard)
+    stretch = portrait.hearing.window(heard, start, stop)
+    return portrait.listen(Heard(stretch, statistics.mean, statistics.std, torch.ones(stop - start), "own"))
+
+
+def nearest(clip: Clip, size: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """For each test frame the training picture nearest in pose and sound, each z-scored over the training frames."""
+    mel = np.array(clip.features("mel"))
+    sound = mel[: 4 * len(clip)].reshape(len(clip), 4, -1).mean(1)
+    pose = clip.motion.pose[:, :3, :].flatten(1).numpy()
+    train, test = clip.train, clip.test
+    scaled = []
+    for values in (pose, sound):
+        z = (values - values[train].mean(0)) / (values[train].std(0) + 1e-6)
+        scaled.append(z / np.sqrt(z.shape[1]))
+    joint = np.concatenate(scaled, axis=1)
+    for t in test:
+        yield clip.image(int(train[np.square(joint[train] - joint[t]).sum(1).argmin()]), size)

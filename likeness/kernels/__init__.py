@@ -1,0 +1,12 @@
+"""The operators: one signature each, a plain-PyTorch reference that is the definition, and a body per kind of device.
+
+On the CPU the bodies are Numba kernels (`*_cpu.py`); on other devices the references (`*_reference.py`) run.
+"""
+
+from likeness.kernels.harmonics import spherical_harmonics
+from likeness.kernels.projection import project
+from likeness.kernels.rasterisation import rasterise
+from likeness.kernels.similarity import ssim, ssim_map
+from likeness.kernels.splatting import Splats, splat
+
+__all__ = ["Splats", "project", "rasterise", "spherical_harmonics", "splat", "ssim", "ssim_map"]

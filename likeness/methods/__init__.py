@@ -1,0 +1,64 @@
+"""The methods: a folder dropped in here is a method.
+
+A method folder exports `Config` (frozen dataclass), `preset(name, size, seed)`, `Model` (a Portrait) and
+`train(clip, out, config)`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from types import ModuleType
+
+import torch
+
+from likeness.clip import Clip
+from likeness.errors import BadInput
+from likeness.portrait import Portrait, below, read_header, read_tensors
+
+DEFAULT = "rigged_gaussians"
+
+
+def names() -> list[str]:
+    """The methods there are."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
+
+
+def get(name: str) -> ModuleType:
+    """A method by name; hyphens and underscores are the same. Raises BadInput for an unknown one."""
+    name = name.replace("-", "_")
+    if name not in names():
+        raise BadInput(f"there is no method {name!r}. Methods: {', '.join(names())}.")
+    return importlib.import_module(f"likeness.methods.{name}")
+
+
+def train(
+    clip: Clip | str | os.PathLike,
+    out: str | os.PathLike,
+    method: str = DEFAULT,
+    *,
+    preset: str = "fast",
+    size: int = 256,
+    seed: int = 0,
+) -> Portrait:
+    """Make a portrait of a clip and write it to `out`; see the method's `preset` for what the presets mean."""
+    clip = clip if isinstance(clip, Clip) else Clip.open(clip)
+    home = get(method)
+    return home.train(clip, out, home.preset(preset, size=size, seed=seed))
+
+
+def load(path: str | os.PathLike) -> Portrait:
+    """Read a portrait file. Raises BadInput or Refused, before anything large is allocated, when it does not fit."""
+    header = read_header(path)
+    try:
+        kind = get(header["method"]).Model
+        with torch.device("meta"):
+            expected = {f"model.{k}": tuple(v.shape) for k, v in kind.blank(header).state_dict().items()}
+        tensors = read_tensors(path, expected)
+        portrait = kind.blank(header)
+        portrait.load_state_dict(below("model.", tensors))
+        portrait.furnish(header, tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{path}: its header does not describe a portrait ({error}). Train it again.") from error
+    return portrait.eval()

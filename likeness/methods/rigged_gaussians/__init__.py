@@ -1,0 +1,55 @@
+"""Rigged Gaussians, the default method: Gaussians on a personal face mesh that sound moves. See `model`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from likeness.clip import Clip
+from likeness.errors import BadInput
+from likeness.methods.rigged_gaussians.config import Config, preset
+from likeness.methods.rigged_gaussians.gaussians import Gaussians
+from likeness.methods.rigged_gaussians.model import Model
+from likeness.methods.rigged_gaussians.train import train_head
+from likeness.methods.rigged_gaussians.voice import HEARING, Voice
+from likeness.methods.rigged_gaussians.voice_train import train_voice
+from likeness.nn.torso import Torso
+from likeness.portrait import Stage
+from likeness.rig import Rig
+from likeness.run import Run
+
+__all__ = ["Config", "Model", "preset", "train"]
+
+FEWEST_FRAMES = 100
+
+
+def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Model:
+    """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
+
+    Raises BadInput when the clip shows the face in under 100 training frames.
+    """
+    out = Path(out)
+    frames = clip.train
+    if len(frames) < FEWEST_FRAMES:
+        raise BadInput(
+            f"{clip.folder}: only {len(frames)} training frames show the face; at least {FEWEST_FRAMES} (4 s) are needed. "
+            "Film a longer take, or one in which the face stays in view."
+        )
+    settings = {**asdict(config), "clip": clip.header["source"], "camera": clip.header["camera"]}
+    with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
+        rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
+        gaussians = train_head(clip, rig, frames, config, run) if not run.done("head") else Gaussians.restored(run.resumed)
+        voice = train_voice(clip, rig, frames, config, run) if not run.done("voice") else Voice.restored(run.resumed)
+        model = Model(config, HEARING, gaussians, voice)
+        model.rig = rig
+        size = (config.size, config.size)
+        torso = Torso.fit(clip, config.size, frames)
+        camera = clip.camera.scaled(size)
+        background = torch.from_numpy(clip.plate(config.size))
+        model.stage = Stage(camera, clip.motion[torch.from_numpy(frames)], background, torso)
+        model.eval().save(out)
+        run.clear("pictures-*.raw")
+    return model

@@ -1,0 +1,119 @@
+"""The head as Gaussians on a personal face mesh that a conditioning vector moves. The unit of length is 0.1 m."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from likeness import mesh
+from likeness.camera import Camera
+from likeness.kernels import Splats, splat
+from likeness.rig import SIZE
+
+UNIT = 10.0  # model units per metre
+NODE_EMBEDDING = 16
+NODE_WIDTH = 48
+NODE_REACH = 0.05  # the node network moves nodes by about this much at most, model units
+
+
+@dataclass(frozen=True)
+class Seed:
+    """Where Gaussians start; see `initialise`. N Gaussians."""
+
+    rest: Float[Tensor, "n 3"]
+    log_scale: Float[Tensor, "n 3"]
+    color: Float[Tensor, "n 3"]
+    corners: Int[Tensor, "n 3"]
+    """Nodes that each Gaussian hangs on."""
+    weights: Float[Tensor, "n 3"]
+    """Barycentric; all zero where a Gaussian hangs on none."""
+    response: Float[Tensor, "cond n 3"]
+    """Own linear movement per unit of conditioning, before `gain`."""
+    gain: Float[Tensor, " n"]
+
+
+class Gaussians(nn.Module):
+    """The head: persistent Gaussians, the mesh nodes that carry them, and their motion under a conditioning."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.rest = nn.Parameter(torch.zeros(count, 3))
+        self.log_scale = nn.Parameter(torch.zeros(count, 3))
+        self.quats = nn.Parameter(torch.zeros(count, 4))
+        self.opacity_logits = nn.Parameter(torch.ones(count))
+        self.color = nn.Parameter(torch.zeros(count, 3))
+        self.color_by_view = nn.Parameter(torch.zeros(count, 3, 3))
+        self.response = nn.Parameter(torch.zeros(SIZE, count, 3))
+        self.basis = nn.Parameter(torch.zeros(SIZE, mesh.NODES, 3))
+        self.embedding = nn.Parameter(torch.zeros(mesh.NODES, NODE_EMBEDDING))
+        self.node_net = nn.Sequential(
+            nn.Linear(NODE_EMBEDDING + SIZE, NODE_WIDTH),
+            nn.SiLU(),
+            nn.Linear(NODE_WIDTH, NODE_WIDTH),
+            nn.SiLU(),
+            nn.Linear(NODE_WIDTH, 3),
+        )
+        self.register_buffer("corners", torch.zeros(count, 3, dtype=torch.int32))
+        self.register_buffer("weights", torch.zeros(count, 3))
+        self.register_buffer("gain", torch.ones(count))
+        self.register_buffer("view_centre", torch.zeros(3))
+        self.register_buffer("view_spread", torch.ones(3))
+
+    @staticmethod
+    def restored(state: Mapping[str, Tensor]) -> Gaussians:
+        """From the tensors `gaussians.*` of a run."""
+        mine = {key[len("gaussians.") :]: value for key, value in state.items() if key.startswith("gaussians.")}
+        gaussians = Gaussians(len(mine["rest"]))
+        gaussians.load_state_dict(mine)
+        return gaussians
+
+    def __len__(self) -> int:
+        return len(self.rest)
+
+    def nodes(self, cond: Float[Tensor, " cond"]) -> Float[Tensor, "nodes 3"]:
+        """Displacement of the mesh nodes: linear basis and a small network."""
+        linear = (cond @ self.basis.flatten(1)).view(-1, 3)
+        first, *rest = self.node_net
+        # The conditioning is the same for every node: its share of the first layer is one row.
+        hidden = self.embedding @ first.weight[:, :NODE_EMBEDDING].T
+        hidden = hidden + (first.weight[:, NODE_EMBEDDING:] @ cond + first.bias)
+        for layer in rest:
+            hidden = layer(hidden)
+        return linear + NODE_REACH * hidden
+
+    def means(self, cond: Float[Tensor, " cond"]) -> Float[Tensor, "n 3"]:
+        """Centres under a conditioning, head frame."""
+        nodes = self.nodes(cond)
+        carried = (nodes[self.corners.long()] * self.weights[..., None]).sum(1)
+        own = (cond @ self.response.flatten(1)).view(-1, 3) * self.gain[:, None]
+        return self.rest + carried + own
+
+    def colors(self, pose: Float[Tensor, "4 4"]) -> Float[Tensor, "n 3"]:
+        """Colours seen from a camera: c0 + 0.1 C1 v, v the camera's direction in the head frame."""
+        view = (self.direction(pose) - self.view_centre) / self.view_spread
+        return self.color + 0.1 * (self.color_by_view @ view)
+
+    @staticmethod
+    def direction(pose: Float[Tensor, "*n 4 4"]) -> Float[Tensor, "*n 3"]:
+        """Unit direction from the head to the camera, head frame."""
+        return nn.functional.normalize(pose[..., :3, 3], dim=-1)
+
+    def forward(self, cond: Float[Tensor, " cond"], pose: Float[Tensor, "4 4"], camera: Camera) -> Splats:
+        """One picture of the head."""
+        to_camera = torch.linalg.inv(pose)
+        to_camera[:3, 3] *= UNIT
+        return splat(
+            self.means(cond),
+            self.quats,
+            self.log_scale.exp(),
+            self.opacity_logits.sigmoid(),
+            self.colors(pose),
+            to_camera,
+            (camera.focal, camera.focal),
+            camera.centre,
+            camera.size,
+        )

@@ -1,0 +1,208 @@
+"""Portrait: the interface that every method fulfils; Stage: what it performs on; and the portrait file.
+
+A portrait file is one safetensors file. Its metadata holds one JSON text under "likeness":
+
+    format      "likeness-portrait"
+    version     1
+    method      folder name under likeness/methods
+    config      the method's Config as a dictionary
+    sizes       whatever the method needs to know to lay out its tensors before reading them
+    fps         25
+    hearing     {features, past, future, recipes}: which speech features, and the recipe of each
+    camera      {focal, centre, size}
+
+Its tensors are `model.*` (the state of the module), `rig.*`, `stage.motion.*`, `stage.torso.*` and `stage.background`.
+Nothing is unpickled. Unknown keys, shapes or versions are refused before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from likeness.audio import Hearing
+from likeness.camera import Camera
+from likeness.clip import Motion
+from likeness.errors import BadInput, Refused
+from likeness.files import write_atomically
+
+FORMAT = "likeness-portrait"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One stretch of sound as a portrait hears it: `past` rows, the rows of T frames, `future` rows."""
+
+    features: Float[Tensor, "rows dim"]
+    mean: Float[Tensor, " dim"]
+    """Statistics for normalising: of the whole file offline, running live."""
+    std: Float[Tensor, " dim"]
+    activity: Float[Tensor, " time"]
+    """1 where somebody speaks, 0 in silence, gliding between."""
+    voice: Literal["own", "other"] = "own"
+    """Whether the speaker is the person of the portrait."""
+    amplitude: float = 1.0
+    """Factor on mouth movement round the rest position."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a portrait performs on: where the camera stands, how the person moves, what is behind."""
+
+    camera: Camera
+    motion: Motion
+    """Of the training scene; speaking plays it forwards and backwards."""
+    background: UInt8[Tensor, "height width 3"]
+    torso: Any = None
+    """A `likeness.nn.torso.Torso`, or None where the method draws it itself."""
+
+
+class Layer(NamedTuple):
+    """Pictures that may be seen through."""
+
+    rgb: Float[Tensor, "time height width 3"]
+    """Premultiplied by alpha, 0..1."""
+    alpha: Float[Tensor, "time height width"]
+
+
+class Portrait(nn.Module, ABC):
+    """A trained, runnable person. Methods are stateless towards viewers: what a stream needs goes in and out of `render`."""
+
+    method: ClassVar[str]
+    config: Any
+    hearing: Hearing
+    stage: Stage
+
+    @abstractmethod
+    def listen(self, heard: Heard) -> Float[Tensor, "time *cond"]:
+        """Sound to the method's conditioning, one row a frame."""
+
+    @abstractmethod
+    def follow(self, motion: Motion) -> Float[Tensor, "time *cond"] | None:
+        """Tracked motion instead of sound; None where a method cannot."""
+
+    @abstractmethod
+    def recognise(self, mean: Float[Tensor, " dim"], std: Float[Tensor, " dim"]) -> Literal["own", "other"]:
+        """Whether a sound of these feature statistics is the person's own voice."""
+
+    @abstractmethod
+    def render(
+        self, cond: Float[Tensor, "time *cond"], motion: Motion, state: Any = None
+    ) -> tuple[Layer, Any]:
+        """The head before torso and background, and the state to pass on (None where a method needs none)."""
+
+    @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """What `blank` needs to lay out the tensors."""
+
+    @classmethod
+    @abstractmethod
+    def blank(cls, header: Mapping[str, Any]) -> Portrait:
+        """A portrait of the header's sizes; its tensors are still to be filled."""
+
+    @abstractmethod
+    def furnish(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `extra_state` wrote: rig and stage, from a file's header and tensors."""
+
+    @abstractmethod
+    def extra_state(self) -> dict[str, Tensor]:
+        """Tensors outside the module's own: `rig.*` and `stage.*`, see `stage_tensors`."""
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the portrait file, atomically."""
+        path = Path(path)
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "method": self.method,
+            "config": asdict(self.config),
+            "sizes": self.sizes(),
+            "fps": 25,
+            "hearing": asdict(self.hearing),
+            "camera": asdict(self.stage.camera),
+        }
+        tensors = {f"model.{k}": v.detach().contiguous().clone() for k, v in self.state_dict().items()}
+        tensors |= {k: v.detach().contiguous().clone() for k, v in self.extra_state().items()}
+        write_atomically(path, save(tensors, {"likeness": json.dumps(header)}))
+        return path
+
+
+def read_header(path: str | os.PathLike) -> dict[str, Any]:
+    """The header of a portrait file, checked. Raises BadInput, or Refused for another version."""
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such portrait. Make one with `likeness train CLIP/ {path}`.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("likeness", "null"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BadInput(f"{path}: not a portrait, or cut short ({error}). Copy or train it again.") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise BadInput(f"{path}: a safetensors file, but not a portrait of likeness.")
+    if header.get("version") != VERSION:
+        raise Refused(f"{path}: portrait of version {header.get('version')}; this likeness reads version {VERSION}.")
+    return header
+
+
+def read_tensors(path: str | os.PathLike, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """The tensors of a portrait file. `expected` maps each `model.*` key to its shape; differences raise BadInput
+    before any tensor is read."""
+    path = Path(path)
+    with safe_open(path, framework="pt") as file:
+        shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 - not iterable
+        model = {key: shape for key, shape in shapes.items() if key.startswith("model.")}
+        foreign = [key for key in shapes if not key.startswith(("model.", "rig.", "stage."))]
+        wrong = [f"{k}: {model.get(k, 'missing')} instead of {v}" for k, v in expected.items() if model.get(k) != tuple(v)]
+        unknown = sorted(set(model) - set(expected)) + foreign
+        if wrong or unknown:
+            detail = "; ".join([*wrong[:4], *(f"unknown {k}" for k in unknown[:4])])
+            raise BadInput(f"{path}: its tensors do not fit its header ({detail}). Train it again.")
+        return {key: file.get_tensor(key) for key in shapes}
+
+
+def stage_tensors(stage: Stage) -> dict[str, Tensor]:
+    """A Stage as named tensors. Landmarks are halved in precision: 0.05 mm at most."""
+    motion = stage.motion
+    tensors = {
+        "stage.motion.pose": motion.pose.float(),
+        "stage.motion.expression": motion.expression.float(),
+        "stage.motion.eyes": motion.eyes.float(),
+        "stage.motion.landmarks": motion.landmarks.half(),
+        "stage.background": stage.background,
+    }
+    if stage.torso is not None:
+        tensors |= {f"stage.torso.{k}": v for k, v in stage.torso.state_dict().items()}
+    return tensors
+
+
+def stage_motion(tensors: Mapping[str, Tensor]) -> Motion:
+    """The Motion among the tensors of a portrait file."""
+    names = ("pose", "expression", "eyes", "landmarks")
+    missing = [n for n in names if f"stage.motion.{n}" not in tensors]
+    if missing:
+        raise BadInput(f"the portrait's stage lacks {', '.join(missing)}. Train it again.")
+    return Motion(**{name: tensors[f"stage.motion.{name}"].float() for name in names})
+
+
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with `prefix`, without it."""
+    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def header_camera(header: Mapping[str, Any]) -> Camera:
+    """The camera in a portrait's header."""
+    camera = header["camera"]
+    return Camera(float(camera["focal"]), tuple(camera["centre"]), tuple(camera["size"]))
+

@@ -1,0 +1,206 @@
+"""Face landmarks: where the 478 points of the face mesh are in a picture, and what the points are called.
+
+The mesh is MediaPipe's: 468 surface points and 2 x 5 iris points (Kartynnik et al. 2019; Grishchenko et al. 2020, whose
+attention mesh refines lips, eyes and irises). "Left" and "right" are the person's own; the right eye is on the left of
+the picture. Another tracker can be added by anything that fulfils `Landmarks` with the same 478 points.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from likeness.errors import MissingAsset
+
+POINTS = 478
+SURFACE = 468  # the points without irises
+
+# fmt: off
+OUTER_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)  # a ring
+INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)  # a ring
+LIPS = OUTER_LIPS + INNER_LIPS
+UPPER_INNER, LOWER_INNER = 13, 14  # middle of the inner lips
+LIP_CORNERS = (61, 291)  # right, left
+
+RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)  # a ring, outer corner first
+LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+RIGHT_UPPER_LID, RIGHT_LOWER_LID = (160, 159, 158), (144, 145, 153)  # in pairs, outer to inner
+LEFT_UPPER_LID, LEFT_LOWER_LID = (387, 386, 385), (373, 374, 380)
+RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS = (33, 133), (263, 362)  # outer, inner
+RIGHT_IRIS, LEFT_IRIS = (468, 469, 470, 471, 472), (473, 474, 475, 476, 477)  # centre first
+IRIS = RIGHT_IRIS + LEFT_IRIS
+
+RIGHT_BROW = (46, 53, 52, 65, 55, 107, 66, 105, 63, 70)  # a ring: lower edge inwards, upper edge outwards
+LEFT_BROW = (276, 283, 282, 295, 285, 336, 296, 334, 293, 300)
+BROWS = RIGHT_BROW + LEFT_BROW
+
+FACE_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+             152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # a ring
+
+# Skin that lies on the skull: nose, eye corners, middle of the forehead, temples. The oval's own points slide with yaw.
+RIGID = (168, 6, 197, 195, 5, 4, 1, 122, 351, 196, 419, 3, 248, 51, 281, 45, 275, 188, 412, 174, 399, 217, 437,
+         126, 355, 198, 420, 131, 360, 33, 133, 362, 263, 130, 359, 243, 463, 9, 8, 151, 108, 337, 69, 299, 104, 333,
+         68, 298, 34, 264, 143, 372, 116, 345)
+JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
+CHIN = (199, 175, 200, 18, 171, 396, 208, 428)
+CHEEKS = (205, 425, 187, 411, 207, 427)
+# fmt: on
+
+_PACKAGES = {
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libGLESv2.so.2": "libgles2",
+}
+
+
+class Landmarks(Protocol):
+    """Finds the face mesh in the frames of one take, in order."""
+
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "478 2"] | None:
+        """Where the points are in the next RGB frame, in pixels (0, 0 is the picture's corner); None without a face."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was seen: the next frame is on the other side of a cut."""
+        ...
+
+
+class FaceMesh:
+    """The face mesh of MediaPipe 0.10.21, which carries its models in the wheel. About 3 ms a frame at 512².
+
+    Follows one face from frame to frame. Its detector sees faces larger than about a fifth of the picture: crop first.
+
+    Raises MissingAsset on construction where a system library is missing.
+    """
+
+    def __init__(self, confidence: float = 0.5) -> None:
+        self._confidence = confidence
+        self._mesh = self._new()
+        self._spoken = False
+
+    def _new(self) -> Any:
+        with _quiet():
+            return _solutions().face_mesh.FaceMesh(
+                static_image_mode=False,  # tracking jitters less than detecting anew
+                max_num_faces=1,
+                refine_landmarks=True,
+                min_detection_confidence=self._confidence,
+                min_tracking_confidence=self._confidence,
+            )
+
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "478 2"] | None:
+        """See `Landmarks`."""
+        image = np.ascontiguousarray(image)
+        if self._spoken:
+            found = self._mesh.process(image).multi_face_landmarks
+        else:  # the graph's own warnings appear with the first frame
+            with _quiet():
+                found = self._mesh.process(image).multi_face_landmarks
+            self._spoken = True
+        if not found:
+            return None
+        points = np.array([(p.x, p.y) for p in found[0].landmark], np.float32)
+        points *= np.array([image.shape[1], image.shape[0]], np.float32)
+        return points if np.isfinite(points).all() else None
+
+    def reset(self) -> None:
+        """See `Landmarks`."""
+        self._mesh.reset()
+
+    def close(self) -> None:
+        """Free the graph and its threads."""
+        self._mesh.close()
+
+    def __enter__(self) -> FaceMesh:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def find_faces(
+    image: UInt8[np.ndarray, "height width 3"], confidence: float = 0.5
+) -> list[tuple[float, float, float, float]]:
+    """All faces of one RGB picture as (x, y, width, height) in pixels, largest first; small and near ones alike.
+
+    The boxes run from brow to chin. Source: MediaPipe's BlazeFace, full-range and short-range models, merged.
+    Raises MissingAsset where a system library is missing.
+    """
+    image = np.ascontiguousarray(image)
+    height, width = image.shape[:2]
+    scored = []
+    with _quiet():
+        for model in (1, 0):
+            detector = _solutions().face_detection.FaceDetection(confidence, model)
+            for found in detector.process(image).detections or []:
+                box = found.location_data.relative_bounding_box
+                scored.append(
+                    (found.score[0], (box.xmin * width, box.ymin * height, box.width * width, box.height * height))
+                )
+            detector.close()
+    boxes: list[tuple[float, float, float, float]] = []
+    for _, box in sorted(scored, reverse=True):
+        if all(_overlap(box, other) < 0.3 for other in boxes):
+            boxes.append(box)
+    return sorted(boxes, key=lambda b: -b[2] * b[3])
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+    """Intersection over union of two boxes."""
+    w = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    h = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    common = max(w, 0.0) * max(h, 0.0)
+    return common / max(a[2] * a[3] + b[2] * b[3] - common, 1e-9)
+
+
+def _solutions() -> Any:
+    """mediapipe.solutions, imported late: it takes a second and needs system libraries."""
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
+    try:
+        import mediapipe
+    except (ImportError, OSError) as error:
+        raise _missing(error) from error
+    return mediapipe.solutions
+
+
+def _missing(error: Exception) -> MissingAsset:
+    """An import error of mediapipe or OpenCV as something that a person can act on."""
+    library = next((name for name in _PACKAGES if name in str(error)), None)
+    if library is None and ctypes.util.find_library("GL") is None and "libGL" in str(error):
+        library = "libGL.so.1"
+    if library is None:
+        return MissingAsset(
+            f"mediapipe cannot be imported ({error}). Install it with `pip install mediapipe==0.10.21`; "
+            "without it no face can be found."
+        )
+    return MissingAsset(
+        f"The system library {library} is missing: mediapipe's OpenCV needs it to find faces. "
+        f"On Debian or Ubuntu: apt-get install {_PACKAGES[library]}"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Send what native code writes to file descriptor 2 to nowhere: mediapipe has no switch for its start-up notes."""
+    try:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no stderr at all
+        yield
+        return
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,219 @@
+"""The steps of a preparation: which are done, in what order they depend on each other, and how far they are.
+
+`steps/<name>.json` marks a finished step: {"step", "version", "source" (sha256 of the video), "settings", "found"
+(what later steps need from it), "seconds", "cpu_seconds"}. It is written last and at once, so a step either is done or
+is not; a run that was killed goes on with the first step that is not. Doing a step anew unmarks those that build on it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from likeness.errors import BadInput, Refused
+from likeness.files import write_atomically
+
+VERSION = 1  # of what the steps make; another version's clip is refused
+BUILDS_ON = {
+    "survey": (),
+    "frames": ("survey",),
+    "tracking": ("frames",),
+    "parsing": ("frames",),
+    "background": ("parsing",),
+    "sound": ("survey",),
+    "offset": ("frames", "tracking", "sound"),
+    "report": ("tracking", "background", "offset"),
+}
+PROBLEM = "problem.txt"
+
+
+class Steps:
+    """The marks in a clip's folder."""
+
+    def __init__(self, folder: Path, source_hash: str) -> None:
+        self.folder = folder / "steps"
+        self.source_hash = source_hash
+
+    def found(self, name: str) -> dict[str, Any] | None:
+        """What a finished step found; None when it is not done (or its mark is damaged)."""
+        mark = self._mark(name)
+        return None if mark is None else mark["found"]
+
+    def settings(self, name: str) -> dict[str, Any] | None:
+        """The settings that a finished step was made with."""
+        mark = self._mark(name)
+        return None if mark is None else mark["settings"]
+
+    def done(self) -> bool:
+        """Whether every step is."""
+        return all(self._mark(name) is not None for name in BUILDS_ON)
+
+    def run(self, name: str, settings: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What the step finds, from its mark or else by doing its work. Settings that changed do the step anew."""
+        mark = self._mark(name)
+        if mark is not None and mark["settings"] == settings:
+            return mark["found"]
+        self.unmark(name)
+        began = (time.monotonic(), time.process_time())
+        found = work()
+        self.mark(name, settings, found, (time.monotonic() - began[0], time.process_time() - began[1]))
+        return found
+
+    def mark(self, name: str, settings: dict[str, Any], found: dict[str, Any], seconds: tuple[float, float]) -> None:
+        """The step is finished: all that it makes is in its place. `seconds` are by the clock and of CPU time."""
+        mark = {"step": name, "version": VERSION, "source": self.source_hash, "settings": settings}
+        mark |= {"found": found, "seconds": round(seconds[0], 2), "cpu_seconds": round(seconds[1], 2)}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / f"{name}.json", json.dumps(mark, indent=1).encode())
+
+    def unmark(self, name: str) -> None:
+        """Forget a step and all that build on it."""
+        (self.folder / f"{name}.json").unlink(missing_ok=True)
+        for other, needs in BUILDS_ON.items():
+            if name in needs:
+                self.unmark(other)
+
+    def _mark(self, name: str) -> dict[str, Any] | None:
+        try:
+            mark = json.loads((self.folder / f"{name}.json").read_text())
+            if mark["version"] == VERSION and mark["source"] == self.source_hash:
+                return {"settings": mark["settings"], "found": mark["found"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return None
+
+
+def claim(folder: Path, source: Path, source_hash: str, settings: dict[str, Any]) -> None:
+    """Make sure that `folder` is, or can become, the clip of this video with these settings.
+
+    Raises Refused when it holds other things, another video's clip or one made with other settings or by another
+    version; BadInput when it cannot be made or written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder}: a file is in the way. Name a folder for the clip.")
+    claim_path = folder / "steps" / "source.json"
+    wanted = {"version": VERSION, "name": source.name, "sha256": source_hash, "settings": settings}
+    if claim_path.is_file():
+        _same_claim(folder, claim_path, wanted)
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(p.name not in (PROBLEM, "steps") for p in folder.iterdir()):
+            raise Refused(
+                f"{folder}: holds other things and is not a clip that was begun here. "
+                "Nothing in it was touched; choose a new or an empty folder."
+            )
+        claim_path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be written ({error.strerror}). Choose another place for the clip.") from error
+    write_atomically(claim_path, json.dumps(wanted, indent=1).encode())
+
+
+def _same_claim(folder: Path, path: Path, wanted: dict[str, Any]) -> None:
+    try:
+        held = json.loads(path.read_text())
+        version, sha256, name, settings = held["version"], held["sha256"], held["name"], held["settings"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: damaged ({error}). Choose another folder for the clip.") from error
+    if version != VERSION:
+        raise Refused(
+            f"{folder}: begun by version {version} of prepare, this is version {VERSION}. Choose another folder."
+        )
+    if sha256 != wanted["sha256"]:
+        raise Refused(
+            f"{folder}: holds the clip of another video ({name}). Choose another folder for {wanted['name']}."
+        )
+    if settings == wanted["settings"]:
+        return
+    if not (path.parent / "frames.json").exists():  # nothing is lost: a run that failed early may try other settings
+        write_atomically(path, json.dumps(wanted, indent=1).encode())
+        return
+    pairs = [(k, settings.get(k), v) for k, v in wanted["settings"].items() if settings.get(k) != v]
+    listed = ", ".join(f"{key} {was} (now {now})" for key, was, now in pairs)
+    raise Refused(f"{folder}: prepared with other settings: {listed}. Choose another folder, or keep the settings.")
+
+
+@dataclass
+class _Task:
+    """One step under way."""
+
+    bar: Any
+    total: int
+    done: int = 0
+    began_s: float = field(default_factory=time.monotonic)
+    said_s: float = field(default_factory=time.monotonic)
+    first: tuple[float, int] | None = None
+    """When the first part was done, and how many there were then."""
+
+
+class Progress:
+    """How far a preparation is: a bar with the time left on a terminal, one line per interval elsewhere.
+
+    `plain` takes a finished line; None prints to stderr. Several steps may run at once.
+    """
+
+    def __init__(self, every_s: float = 10.0, plain: Callable[[str], None] | None = None) -> None:
+        self.every_s = every_s
+        self._plain = plain
+        self._bars: Any = None
+        self._tasks: dict[str, _Task] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Progress:
+        if self._plain is None and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bars = Progress(*columns, console=Console(stderr=True))
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def say(self, line: str) -> None:
+        """One line for the user."""
+        if self._bars is not None:
+            self._bars.console.print(line, markup=False, highlight=False)
+        elif self._plain is not None:
+            self._plain(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def begin(self, name: str, total: int) -> None:
+        bar = self._bars.add_task(name, total=total) if self._bars is not None else None
+        with self._lock:
+            self._tasks[name] = _Task(bar, total)
+
+    def advance(self, name: str, by: int = 1) -> None:
+        with self._lock:
+            task = self._tasks[name]
+            task.done = min(task.total, task.done + by)
+            if task.bar is not None:
+                self._bars.advance(task.bar, by)
+                return
+            now = time.monotonic()
+            if task.first is None:  # what a step does before it counts would spoil the estimate
+                task.first = (now, task.done)
+            if now - task.said_s < self.every_s:
+                return
+            task.said_s = now
+            since_s, done = now - task.first[0], task.done - task.first[1]
+            left = f", about {since_s * (task.total - task.done) / done:.0f} s left" if done and since_s > 1 else ""
+        self.say(f"{name}: {task.done} of {task.total}{left}")
+
+    def end(self, name: str) -> None:
+        with self._lock:
+            task = self._tasks.pop(name)
+        if task.bar is not None:
+            self._bars.update(task.bar, completed=task.total)
+        self.say(f"{name}: done in {time.monotonic() - task.began_s:.1f} s")

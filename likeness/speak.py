@@ -1,0 +1,208 @@
+"""Sound to frames: the one path that files, live streams and measurements take.
+
+`speak(portrait, sound)` is a `Speech`: iterate over it for pictures, or `save` it. It hears in stretches of CHUNK frames,
+so that memory does not grow with length, and from the features on any chunking gives the same frames.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from likeness import audio
+from likeness.clip import Clip, Motion, ping_pong, read_picture
+from likeness.errors import BadInput
+from likeness.nn.over import over
+from likeness.listening import Listening
+from likeness.portrait import Heard, Layer, Portrait
+from likeness.video import PngWriter, Writer
+
+CHUNK = 25
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a portrait says something."""
+
+    voice: Literal["auto", "own", "other"] = "auto"
+    """Whether the speaker is the person of the portrait. auto: by the sound's likeness to the clip's."""
+    amplitude: float = 1.0
+    """Factor on the movement of the mouth."""
+    pose: Literal["clip", "fixed"] | Path = "clip"
+    """Head movement: the portrait's own, played forwards and backwards; none; or that of another prepared clip."""
+    smooth: float = 1.0
+    """Smoothing of the head movement along time, standard deviation in frames."""
+    start: int = 0
+    """Frame of the head movement to begin with."""
+    eyes: Literal["clip", "blinks"] | float = "clip"
+    """Eye opening: the clip's, open with blinks at random times, or a number from 0 closed to 1 open."""
+    background: Literal["clip", "transparent"] | str = "clip"
+    """Behind the person: the clip's, nothing (for .webm or a folder of PNG), a picture file, or a colour like #20a040."""
+    close_in_silence: bool = True
+    """Whether the mouth closes when nobody speaks."""
+    seed: int = 0
+    """Of blink times."""
+
+
+class Speech:
+    """A portrait saying a sound. Iterating gives pictures [height width 3] uint8 (RGBA where the background is
+    transparent), 25 a second, as many as the sound has."""
+
+    def __init__(self, portrait: Portrait, sound: str | os.PathLike, delivery: Delivery) -> None:
+        self.portrait, self.sound, self.delivery = portrait, Path(sound), delivery
+        self.listening = Listening(portrait.hearing, sound)
+        self.driving = driving_motion(portrait, delivery)
+
+    def __len__(self) -> int:
+        return self.listening.frames
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)"""
+        return self.portrait.stage.camera.size
+
+    @cached_property
+    def voice(self) -> Literal["own", "other"]:
+        """Which voice was chosen."""
+        wanted = self.delivery.voice
+        return self.portrait.recognise(self.listening.mean, self.listening.std) if wanted == "auto" else wanted
+
+    def cond(self, start: int, stop: int) -> Tensor:
+        """The portrait's conditioning for frames start .. stop-1."""
+        activity = self.listening.activity[start:stop]
+        heard = Heard(
+            features=self.listening.stretch(start, stop),
+            mean=self.listening.mean,
+            std=self.listening.std,
+            activity=activity if self.delivery.close_in_silence else torch.ones_like(activity),
+            voice=self.voice,
+            amplitude=self.delivery.amplitude,
+        )
+        return self.portrait.listen(heard)
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
+        scene = Scenery(self.portrait, self.delivery.background)
+        state = None
+        for start in range(0, len(self), CHUNK):
+            stop = min(start + CHUNK, len(self))
+            motion, cond = self.motion(start, stop), self.cond(start, stop)
+            for t in range(stop - start):
+                layer, state = self.portrait.render(cond[t : t + 1], motion[t : t + 1], state)
+                yield scene.compose(layer, motion[t : t + 1])
+
+    def motion(self, start: int, stop: int) -> Motion:
+        """Pose, eyes and torso for frames start .. stop-1."""
+        index = (torch.arange(start, stop) + self.delivery.start) % len(self.driving)
+        motion = self.driving[index]
+        if self.delivery.eyes == "clip":
+            return motion
+        if self.delivery.eyes == "blinks":
+            return replace(motion, eyes=blinks(start, stop, self.delivery.seed))
+        return replace(motion, eyes=torch.full((stop - start,), float(self.delivery.eyes)))
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write a video with the sound (.mp4; .webm keeps transparency), or a folder of PNG pictures (no ending)."""
+        path = Path(path)
+        writer = PngWriter(path) if not path.suffix else Writer(path, self.size, 25.0, sound=self.sound)
+        with writer as video:
+            for picture in self:
+                video.write(picture)
+        return path
+
+
+def speak(portrait: Portrait, sound: str | os.PathLike, delivery: Delivery = Delivery()) -> Speech:
+    """A portrait says a sound file. `speak(load("a.portrait"), "b.wav").save("c.mp4")`."""
+    return Speech(portrait, sound, delivery)
+
+
+def driving_motion(portrait: Portrait, delivery: Delivery) -> Motion:
+    """One period of the head's movement: forwards and backwards, smoothed, with the torso following."""
+    motion = portrait.stage.motion
+    if isinstance(delivery.pose, Path):
+        clip = Clip.open(delivery.pose)
+        other = clip.motion[torch.from_numpy(clip.train)]
+        shift = motion.pose[:, :3, 3].mean(0) - other.pose[:, :3, 3].mean(0)
+        pose = other.pose.clone()
+        pose[:, :3, 3] += shift  # keeps the head where this portrait's camera has it
+        eyes, rows = other.eyes, ping_pong(len(motion), len(other))
+        motion = replace(motion[rows], pose=pose, eyes=eyes)
+    elif delivery.pose == "fixed":
+        distance = (motion.pose - motion.pose.mean(0)).flatten(1).norm(dim=1)
+        motion = replace(motion, pose=motion.pose[distance.argmin()].expand_as(motion.pose).clone())
+    elif delivery.pose != "clip":
+        raise BadInput(f"pose is {delivery.pose!r}; use clip, fixed, or the folder of a prepared clip.")
+    motion = motion.loop(max(1, 2 * len(motion) - 2)).smooth(delivery.smooth)
+    torso = portrait.stage.torso
+    return motion if torso is None else replace(motion, torso=torso.follow(motion))
+
+
+def blinks(start: int, stop: int, seed: int) -> Float[Tensor, " time"]:
+    """Eyes that blink every 2 to 6 seconds, closed for a frame or two; any chunking gives the same."""
+    lids = (0.75, 0.25, 0.0, 0.1, 0.45, 0.8)
+    eyes = torch.ones(stop - start)
+    for block in range(max(0, start // 100 - 1), stop // 100 + 1):  # one blink in each 4 s
+        first = 100 * block + int(np.random.default_rng([seed, block]).integers(0, 100 - len(lids)))
+        for i, lid in enumerate(lids):
+            if start <= first + i < stop:
+                eyes[first + i - start] = lid
+    return eyes
+
+
+class Scenery:
+    """What stands behind the head: torso over background."""
+
+    def __init__(self, portrait: Portrait, background: str) -> None:
+        stage = portrait.stage
+        self.torso = stage.torso
+        self.size = stage.camera.size
+        self.transparent = background == "transparent"
+        self.plate = stage.background.numpy() if background == "clip" else np.zeros((*self.size[::-1], 3), np.uint8)
+        if background not in ("clip", "transparent"):
+            self.plate = colour(background, self.size) if background.startswith("#") else self._picture(background)
+
+    def _picture(self, path: str) -> UInt8[np.ndarray, "height width 3"]:
+        """A picture file, cut to the right shape and scaled."""
+        if not Path(path).is_file():
+            raise BadInput(f"{path}: no such background. Use clip, transparent, a colour like #20a040, or a picture.")
+        image = read_picture(Path(path))
+        width, height = self.size
+        scale = max(width / image.shape[1], height / image.shape[0])
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        y, x = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+        return np.ascontiguousarray(image[y : y + height, x : x + width])
+
+    def compose(self, layer: Layer, motion: Motion) -> UInt8[np.ndarray, "height width channels"]:
+        """One finished picture: RGB, or RGBA (not premultiplied) where the background is transparent."""
+        where = None if motion.torso is None else motion.torso[0]
+        rgb, alpha = layer.rgb[0].numpy(), layer.alpha[0].numpy()
+        if self.transparent:
+            return self._clear(rgb, alpha, where)
+        under = self.plate if where is None else self.torso.draw(where, self.plate)
+        return over(np.ascontiguousarray(rgb), np.ascontiguousarray(alpha), under)
+
+    def _clear(self, rgb: np.ndarray, alpha: np.ndarray, where: Tensor | None) -> UInt8[np.ndarray, "height width 4"]:
+        """Head over torso over nothing."""
+        pixels = np.concatenate([rgb, alpha[..., None]], axis=2)
+        if where is not None:
+            pixels = pixels + (1 - alpha[..., None]) * self.torso.layer(where)
+        color = pixels[..., :3] / np.maximum(pixels[..., 3:], 1e-4)
+        return (np.concatenate([color, pixels[..., 3:]], axis=2).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def colour(text: str, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+    """A plain picture of a colour like #20a040."""
+    try:
+        red, green, blue = bytes.fromhex(text[1:])
+    except ValueError as error:
+        raise BadInput(f"background {text!r} is no colour; write it like #20a040.") from error
+    return np.full((size[1], size[0], 3), (red, green, blue), np.uint8)

@@ -1,0 +1,14 @@
+"""Read and write video and its sound (PyAV). The only place that touches codecs.
+
+`container` opens files and explains what is wrong with them, `picture` reads pictures at a constant rate, `sound` reads
+sound in blocks, `writer` writes both. Time 0 is always the first picture of a video (the first sample of a sound file).
+"""
+
+from likeness.video.picture import Picture, Reader, Source, cadence, probe, read
+from likeness.video.sound import Sound, mixdown, open_sound, read_sound
+from likeness.video.writer import PngWriter, Writer
+
+__all__ = [
+    "Picture", "PngWriter", "Reader", "Sound", "Source", "Writer",
+    "cadence", "mixdown", "open_sound", "probe", "read", "read_sound",
+]  # fmt: skip
