@@ -19,11 +19,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from likeness import audio
 from likeness.clip import Clip, Motion, ping_pong, read_picture
 from likeness.errors import BadInput
-from likeness.nn.over import over
 from likeness.listening import Listening
+from likeness.nn.over import over
 from likeness.portrait import Heard, Layer, Portrait
 from likeness.video import PngWriter, Writer
 

@@ -48,7 +48,7 @@ class Score:
             torso=placed(rotation(self.torso_angles[t] + extra), SHOULDER, base + self.torso_shift[t]),
             controls=controls,
             tongue=float(self.lips["tongue"][t]),
-            blink=(float(self.blink[t]),) * 2,
+            blink=(float(self.blink[t]), float(self.blink[t])),
             gaze=(float(self.gaze[t, 0]), float(self.gaze[t, 1])),
         )
 

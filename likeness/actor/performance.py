@@ -119,7 +119,7 @@ class Performance:
 
     def shot(self, t: int | np.integer) -> int:
         """Number of the shot that frame t belongs to."""
-        return sum(t >= cut for cut in self.trouble.cuts)
+        return sum(int(t >= cut) for cut in self.trouble.cuts)
 
     def pose_of(self, t: int | np.integer) -> figure_.Pose:
         """Everything that moves at frame t, in the actor's own terms."""
@@ -163,7 +163,7 @@ class Performance:
         scale = self.camera.focal / motion_.DISTANCE
         corners = np.array([[-0.045, -0.022], [0.045, -0.030], [0.047, 0.055], [-0.043, 0.060]]) * scale + centre
         cv2.fillConvexPoly(image, corners.astype(np.int32), (214, 206, 190), cv2.LINE_AA)
-        cv2.fillConvexPoly(parts, corners.astype(np.int32), 0)
+        cv2.fillConvexPoly(parts, corners.astype(np.int32), (0,))
 
     @cached_property
     def _backdrops(self) -> list[Float32[Array, "height width 3"]]:
@@ -318,7 +318,7 @@ def _choose_landmarks(face: Face) -> tuple[dict[str, Int32[Array, " n"]], Int32[
         chosen += list(groups[name])
     candidates = np.flatnonzero((z < 0.075) & (y > -0.055) & (y < 0.112))
     candidates = np.setdiff1d(candidates, np.r_[face.groups["lips_back"], chosen])
-    moves = sum(np.abs(d).max(-1) for d in face.deltas.values())
+    moves = np.sum([np.abs(d).max(-1) for d in face.deltas.values()], axis=0)
     far = np.full(len(candidates), np.inf)
     for taken in chosen:
         far = np.minimum(far, np.linalg.norm(face.rest[candidates] - face.rest[taken], axis=-1))

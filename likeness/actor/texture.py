@@ -75,7 +75,7 @@ def skin(traits: Traits, face: Face, rng: np.random.Generator) -> Float[Array, "
     m = _positions(face)
     x, y, z, ax = m["x"], m["y"], m["z"], np.abs(m["x"])
     tone = np.array(traits.skin, np.float32)
-    fine, broad = noise(rng, x.shape, (1.2, 1.2)), noise(rng, x.shape, (30, 30))
+    fine, broad = noise(rng, (SIDE, SIDE), (1.2, 1.2)), noise(rng, (SIDE, SIDE), (30, 30))
     picture = tone * (1 + 0.018 * fine + 0.018 * broad)[..., None]
     rosy = tone * (1.0, 0.76, 0.74)
     blush = 0.42 * bump(np.hypot((ax - 0.043) / 1.2, y - 0.036), 0.020) + 0.38 * bump(np.hypot(ax, y - 0.040), 0.013)
@@ -84,7 +84,9 @@ def skin(traits: Traits, face: Face, rng: np.random.Generator) -> Float[Array, "
     if not traits.long_hair:  # a shaven beard
         beard = smoothstep(0.040, 0.062, y + 0.35 * np.maximum(ax - 0.02, 0)) * (z < 0.095) * (1 - m["lip"])
         beard *= smoothstep(0.0, 0.012, np.hypot(ax / 1.1, y - 0.046) - 0.012)
-        picture = mix(picture, tone * (0.72, 0.72, 0.74), 0.30 * beard * (1 + 0.25 * noise(rng, x.shape, (0.9, 0.9))))
+        picture = mix(
+            picture, tone * (0.72, 0.72, 0.74), 0.30 * beard * (1 + 0.25 * noise(rng, (SIDE, SIDE), (0.9, 0.9)))
+        )
     dark = tone * (0.62, 0.42, 0.38)
     crease = 0.42 * bump(np.hypot((ax - 0.0165) / 0.8, y - 0.003), 0.0065)  # beside the bridge of the nose
     crease += 0.25 * bump((y + 0.0105) / 0.0026, 1) * bump((ax - 0.032) / 0.015, 1)  # fold of the upper lid
@@ -108,7 +110,7 @@ def skin(traits: Traits, face: Face, rng: np.random.Generator) -> Float[Array, "
 
 def _lips(picture: Array, traits: Traits, m: dict[str, Array], rng: np.random.Generator) -> Array:
     lip = smoothstep(0.22, 0.72, m["lip"])
-    furrows = noise(rng, m["x"].shape, (9.0, 1.3))
+    furrows = noise(rng, (SIDE, SIDE), (9.0, 1.3))
     colour = np.array(traits.lips, np.float32) * (1 + 0.035 * furrows)[..., None]
     colour = mix(colour, colour * (0.80, 0.72, 0.74), (m["y"] < MOUTH[1]).astype(np.float32) * 0.55)
     colour = mix(colour, np.minimum(colour * 1.14, 1.0), bump(np.hypot(m["x"] / 2.2, m["y"] - 0.0745), 0.0040))
@@ -124,7 +126,7 @@ def _brows(picture: Array, traits: Traits, m: dict[str, Array], rng: np.random.G
         0.0033 * traits.brow_weight * (0.62 + 0.55 * np.sin(np.pi * np.clip(t * 1.1 + 0.12, 0, 1))) * (1 - 0.5 * t**2)
     )
     # strokes: noise sheared so that hairs rise outwards
-    strokes = noise(rng, m["x"].shape, (2.6, 0.9))
+    strokes = noise(rng, (SIDE, SIDE), (2.6, 0.9))
     rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
     lean = np.where(m["x"] > 0, 0.9, -0.9).astype(np.float32)
     strokes = cv2.remap(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +26,7 @@ COLUMNS = (
 
 def show(found: Evaluation, console: Console | None = None) -> None:
     """Print the table, and below it what is not a row."""
-    console = console or Console()
+    console = console or Console(width=None if sys.stdout.isatty() else 140)
     title = f"{found.method}, {found.size}², {len(found.frames)} held-out frames; PSNR dB over the real torso"
     table = Table(title=title, title_justify="left")
     table.add_column("driven by")

@@ -81,8 +81,9 @@ class Aligner:
         frame = np.dstack([image, valid]).astype(np.float32)
         for (rows, shrink), smooth in zip(self._levels, SMOOTH, strict=True):
             source = cv2.blur(frame, (shrink, shrink)) if shrink > 1 else frame
+            position, cell, value, columns = rows
             for _ in range(steps):
-                hessian, gradient = _normal(*rows, source, warp, HUBER)
+                hessian, gradient = _normal(position, cell, value, columns, source, warp, HUBER)
                 hessian += self._rough * (smooth / shrink**2)
                 gradient += self._rough @ warp.ravel() * (smooth / shrink**2)
                 hessian[np.diag_indices_from(hessian)] += 1e-2
@@ -98,7 +99,7 @@ def _level(template: np.ndarray, mask: np.ndarray, grid: Grid, shrink: int) -> t
     soft = cv2.blur(template.astype(np.float32), (shrink, shrink)) if shrink > 1 else template.astype(np.float32)
     gx, gy = (cv2.Sobel(soft, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1)))
     use = cv2.erode(mask.astype(np.uint8), np.ones((3, 3)))
-    use[grid_outside(grid, template.shape)] = 0
+    use[grid_outside(grid, (template.shape[0], template.shape[1]))] = 0
     y, x = np.nonzero(use)
     chosen = (np.hypot(gx, gy)[y, x] > 0.5) & (y % shrink == 0) & (x % shrink == 0)  # flat cloth tells nothing
     y, x = y[chosen], x[chosen]
@@ -108,6 +109,11 @@ def _level(template: np.ndarray, mask: np.ndarray, grid: Grid, shrink: int) -> t
     position = np.stack([x, y, u - column, v - row], -1).astype(np.float32)
     value = np.stack([soft[y, x], gx[y, x], gy[y, x]], -1).astype(np.float32)
     return (position, row * grid.shape[1] + column, value, grid.shape[1]), shrink
+
+
+def sample(picture: np.ndarray, seen: Float[np.ndarray, "h w 2"], how: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """`picture` at the positions `seen`; nothing (0) outside it."""
+    return cv2.remap(picture, seen[..., 0], seen[..., 1], how)
 
 
 def grid_outside(grid: Grid, shape: tuple[int, int]) -> np.ndarray:

@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from likeness.clip import HEAD, PARTS, Clip
 from likeness.errors import BadInput
 from likeness.kernels.compiled import compiled
-from likeness.nn.alignment import Aligner, Grid
+from likeness.nn.alignment import Aligner, Grid, sample
 
 TRACK = 256  # alignment happens at this size whatever the portrait's; subpixel, so nothing is gained at 512
 PAD = 40  # canvas pixels beyond the picture
@@ -81,9 +81,9 @@ def make_texture(clip: Clip, aligned: Aligned, size: int) -> UInt8[np.ndarray, "
         picture, parts = clip.image(int(aligned.frames[i])), clip.parts(int(aligned.frames[i]))
         seen = (aligned.grid.at(aligned.warps[i], x, y) + 0.5) * (len(parts) / TRACK) - 0.5
         head = cv2.dilate(np.isin(parts, HEAD).astype(np.float32), np.ones((3, 3)))
-        colours[n] = cv2.remap(picture, seen, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        worn = cv2.remap(np.isin(parts, CLOTHES).astype(np.float32), seen, None, cv2.INTER_LINEAR)
-        covered = cv2.remap(head, seen, None, cv2.INTER_LINEAR) > 0
+        colours[n] = sample(picture, seen, cv2.INTER_CUBIC)
+        worn = sample(np.isin(parts, CLOTHES).astype(np.float32), seen)
+        covered = sample(head, seen) > 0
         cloth[n] = np.where(covered, HIDDEN, np.round(worn * 100))
         cloth[n][(seen < 0).any(-1) | (seen > len(parts) - 1).any(-1)] = OUTSIDE
     return _finish(colours, cloth, scale)
@@ -108,7 +108,7 @@ def _finish(colours: np.ndarray, cloth: np.ndarray, scale: float) -> UInt8[np.nd
     far = cv2.distanceTransform(1 - (torso | between).astype(np.uint8), cv2.DIST_L2, 5)
     reach = np.clip((NECK * scale - far) / (3 * scale) + 1, 0, 1)
     middle = between.any(0).astype(np.uint8)[None]  # upwards from the neck, not from the tips of a collar
-    reach *= cv2.erode(middle, np.ones((1, 2 * round(NECK * scale) + 1)), borderValue=0)[0]
+    reach *= cv2.erode(middle, np.ones((1, 2 * round(NECK * scale) + 1)), borderValue=(0,))[0]
     alpha = np.where(hidden, np.maximum(reach, between), alpha)
     alpha = _nearest(alpha, (known | hidden).astype(np.uint8))  # beyond all frames: as at their border
     rgb = _nearest(rgb, solid)
@@ -171,9 +171,7 @@ def _template(looks: list, warps: np.ndarray, grid: Grid) -> tuple[np.ndarray, n
     (total, worn), greys = np.zeros((2, WIDE, WIDE), np.float32), []
     for (grey, free, cloth), warp in zip(looks, warps, strict=True):
         seen = grid.dense(warp, WIDE, WIDE)
-        picture = cv2.remap(
-            np.dstack([grey, 255 * free, 255 * cloth]), seen, None, cv2.INTER_LINEAR, borderValue=(0, 0, 0)
-        )
+        picture = sample(np.dstack([grey, 255 * free, 255 * cloth]), seen)
         usable = picture[..., 1] == 255
         greys.append(np.where(usable, picture[..., 0].astype(np.float32), np.nan))
         total += usable
@@ -186,7 +184,7 @@ def _template(looks: list, warps: np.ndarray, grid: Grid) -> tuple[np.ndarray, n
 
 
 def _misfit(template: np.ndarray, mask: np.ndarray, grey: np.ndarray, free: np.ndarray, seen: np.ndarray) -> float:
-    picture = cv2.remap(np.dstack([grey, 255 * free, 0 * grey]), seen, None, cv2.INTER_LINEAR)
+    picture = sample(np.dstack([grey, 255 * free]), seen)
     usable = mask & (picture[..., 1] == 255)
     if usable.sum() < 50:
         return 255.0
@@ -203,4 +201,4 @@ def _look(clip: Clip, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _padded(picture: np.ndarray) -> np.ndarray:
-    return cv2.copyMakeBorder(picture, PAD, PAD, PAD, PAD, cv2.BORDER_CONSTANT, value=0)
+    return cv2.copyMakeBorder(picture, PAD, PAD, PAD, PAD, cv2.BORDER_CONSTANT, value=(0,))

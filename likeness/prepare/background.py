@@ -55,7 +55,7 @@ def agreeing(images: list[np.ndarray], masks: list[np.ndarray]) -> list[int]:
     kernel = np.ones((2 * max(1, round(MARGIN * 128)) + 1,) * 2)
     size = (128, 128)
     small = [cv2.resize(i, size, interpolation=cv2.INTER_AREA).astype(np.float32) for i in images]
-    clear = [cv2.erode(cv2.resize(m.astype(np.uint8), size), kernel, borderValue=1) > 0 for m in masks]
+    clear = [cv2.erode(cv2.resize(m.astype(np.uint8), size), kernel, borderValue=(1,)) > 0 for m in masks]
     last = min(LATEST, len(small))
     recent = np.where(np.stack(clear[-last:])[..., None], np.stack(small[-last:]), np.nan)
     with warnings.catch_warnings():
@@ -78,7 +78,7 @@ def plate_from(
     side = 2 * max(1, round(MARGIN * max(height, width))) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     # outside the picture counts as background, so that the erosion does not eat the picture's border
-    clear = np.stack([cv2.erode(m.astype(np.uint8), kernel, borderValue=1) for m in background]).astype(bool)
+    clear = np.stack([cv2.erode(m.astype(np.uint8), kernel, borderValue=(1,)) for m in background]).astype(bool)
     plate = np.zeros((height, width, 3), np.float32)
     for y in range(0, height, 32):  # in strips: the median wants a float copy
         rows = images[:, y : y + 32].astype(np.float32)

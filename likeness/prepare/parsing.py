@@ -160,7 +160,7 @@ class Parser:
             scores = _clean(scores, pixels * (COARSE / np.array([width, height])), self.template)
         classes = guided_labels(image, scores)
         classes = cv2.medianBlur(classes, 3)  # single pixels
-        parts = np.array([PARTS["background"], PARTS["face"], PARTS["hair"], PARTS["torso"]], np.uint8)[classes]
+        parts = np.take(np.array([PARTS[n] for n in ("background", "face", "hair", "torso")], np.uint8), classes)
         if pixels is None:
             parts[(parts == PARTS["face"]) | (parts == PARTS["hair"])] = PARTS["torso"]
             return parts
@@ -176,6 +176,8 @@ class Parser:
         seeds = np.concatenate([1 - person, person.repeat(3, -1)], -1)
         seeds[..., 0] *= look.person < 0.05
         seeds[..., 1:] *= (person > 0.9) * (grid[..., 1:] > 0.55) * grid[..., 1:]
+        if look.pixels is None:
+            return seeds * 0
         face, features = np.zeros((2, WORK, WORK), np.uint8)
         _fill(face, look.pixels[list(FACE_OVAL)], 1)
         seeds[..., 1] *= face  # the neck is learned by its colour: a collar may stand in its place
@@ -230,7 +232,7 @@ def parse_frames(
 
     def emit() -> np.ndarray:
         image, pixels, _ = window[done]
-        total, weight = 0.0, 0.0
+        total, weight = np.zeros_like(window[done][2]), 0.0
         for j in range(max(done - half, 0), min(done + half + 1, len(window))):
             tap = TAPS[j - done + half]
             total, weight = total + tap * window[j][2], weight + tap
@@ -291,13 +293,13 @@ def _largest(mask: np.ndarray, grow: int = 0, seed: np.ndarray | None = None) ->
 
 def _fill(picture: np.ndarray, polygon: Float[np.ndarray, "n 2"], value: int | float) -> None:
     """Polygon in pixels (corner convention) into `picture`, with 1/16 pixel steps."""
-    cv2.fillPoly(picture, [np.round((polygon - 0.5) * 16).astype(np.int32)], value, shift=4)
+    cv2.fillPoly(picture, [np.round((polygon - 0.5) * 16).astype(np.int32)], (value,), shift=4)
 
 
 def _clean(scores: np.ndarray, pixels: np.ndarray, template: np.ndarray) -> Float[np.ndarray, "coarse coarse 4"]:
     """Take away what cannot be: hair that does not hang on the head, thin head-coloured lines along the shoulders."""
     best = winners(scores)
-    size = best.shape
+    size = (COARSE, COARSE)
     below = _below(pixels, template, size) > 0
     hair = (best == HAIR).astype(np.uint8)
     hair = np.where(below, cv2.morphologyEx(hair, cv2.MORPH_OPEN, np.ones((4, 4))), hair) > 0  # 15 px at 512
@@ -338,7 +340,7 @@ def _split_skin(parts: np.ndarray, pixels: np.ndarray, template: np.ndarray) -> 
     cells = (GRID - 1) / (HIGH[0] - LOW[0])
     right, down = (from_face[:, i] * cells for i in (0, 1))
     skin = (parts == PARTS["face"]).astype(np.uint8)
-    below = _below(pixels, template, parts.shape)
+    below = _below(pixels, template, parts.shape[:2])
     chin = pixels[CHIN]
     column = np.stack([chin - 0.42 * right - down, chin + 0.42 * right - down, chin + 0.42 * right + 0.36 * down])
     column = np.concatenate([column, [chin - 0.42 * right + 0.36 * down]])

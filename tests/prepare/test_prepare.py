@@ -17,6 +17,8 @@ import pytest
 from likeness.clip import PARTS, Clip
 from likeness.errors import BadInput, Exhausted, Refused
 from likeness.prepare import pictures, prepare
+from likeness.prepare.framing import Face, Person
+from likeness.prepare.scenes import Changes
 from likeness.prepare.steps import BUILDS_ON, PROBLEM, Progress, Steps
 from likeness.prepare.survey import find_small_faces, survey
 from likeness.prepare.worker import Worker
@@ -309,3 +311,22 @@ def test_progress_says_a_line_per_interval_with_the_time_left():
 def test_an_opened_clip_is_the_prepared_one(actor_clip):
     clip, _ = actor_clip
     assert Clip.open(clip.folder).header == clip.header
+
+
+def test_the_chosen_person_is_followed_beside_a_larger_face(take):
+    """The mesh alone takes the larger face; the finder looks where the survey saw the person."""
+    small = [cv2.resize(image[:, ::-1], (144, 144), interpolation=cv2.INTER_AREA) for image in take.images[:8]]
+    canvas = np.full((8, 336, 336, 3), 110, np.uint8)
+    for t in range(8):
+        canvas[t, :SIZE, :SIZE] = take.images[t]
+        canvas[t, 100:244, 192:] = small[t]
+    place = Face(264.0, 172.0, 60.0)
+    changes = Changes()
+    with pictures._Finder(Person([0.0, 1.0], [place, place]), True, (0, 0, 336), 336) as finder:
+        found = []
+        for t, image in enumerate(canvas):
+            changes.add(image)
+            found.append(finder(image, t / 25, changes))
+    seen = [points for points in found if points is not None]
+    assert len(seen) >= 7
+    assert all(abs(points[:, 0].mean() - 264) < 25 and abs(points[:, 1].mean() - 172) < 30 for points in seen)

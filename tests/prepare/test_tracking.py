@@ -90,7 +90,7 @@ def test_a_rotation_vector_gives_a_rotation(vector):
 
 
 def test_projection_is_the_camera_s_and_its_derivative_is_right():
-    points = np.random.default_rng(1).normal(0, 0.1, (20, 3)) + [0, 0, 0.8]
+    points = np.random.default_rng(1).normal(0, 0.1, (20, 3)) + [0, 0, 0.8]  # noqa: RUF005
     pixels, slope = projection(points, CAMERA)
     assert np.allclose(pixels, CAMERA.project(torch.from_numpy(points)).numpy())
     for axis in np.eye(3):
@@ -126,19 +126,19 @@ def test_some_wild_landmarks_do_not_move_the_head():
 
 
 def test_bundle_adjustment_finds_person_focal_length_and_poses():
-    true = act(150, noise_px=0.3)
+    true = act(80, noise_px=0.3)
     shape, camera = adjust(true.pixels, Camera(760.0, CAMERA.centre, CAMERA.size))
     # landmarks say little about the focal length: towards the truth, but not far from the prior
     assert CAMERA.focal * 0.97 < camera.focal < 759
     start = first_view(true.pixels, shape, camera)
-    fit = solve_frames(true.pixels, shape, camera, start, np.zeros((150, len(shape.directions))), steps=6)
+    fit = solve_frames(true.pixels, shape, camera, start, np.zeros((80, len(shape.directions))), steps=6)
     turned = fit.view.rotation @ np.swapaxes(true.view.rotation, 1, 2)
-    usual = turned[np.argmin(angle(turned, np.tile(np.median(turned, 0), (150, 1, 1))))]
+    usual = turned[np.argmin(angle(turned, np.tile(np.median(turned, 0), (80, 1, 1))))]
     # a head frame that is turned against the true one by a constant is as good
-    assert np.median(angle(turned, np.tile(usual, (150, 1, 1)))) < 1.0
+    assert np.median(angle(turned, np.tile(usual, (80, 1, 1)))) < 1.0
     assert np.linalg.norm(shape.mean[33] - shape.mean[263]) == pytest.approx(OUTER_EYE_CORNERS_M, rel=1e-6)
     assert np.abs(shape.mean[list(RIGID)].mean(0)).max() < 1e-9
-    generic = solve_frames(true.pixels, Shape(generic_face(), np.zeros((0, 478, 3))), camera, start, np.zeros((150, 0)))
+    generic = solve_frames(true.pixels, Shape(generic_face(), np.zeros((0, 478, 3))), camera, start, np.zeros((80, 0)))
     assert fit.error.mean() < 0.25 * generic.error.mean()
     assert fit.error.mean() < 0.8
 

@@ -23,6 +23,7 @@ from likeness.nn.torso import Torso
 from likeness.portrait import Heard, Layer, Portrait, Stage, below, header_camera, stage_motion, stage_tensors
 from likeness.rig import LIP_COEFFICIENTS, Rig
 
+
 class Model(Portrait):
     """The portrait: rig, Gaussians, voice, and the stage."""
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
-
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from likeness.clip import Clip, Motion
-from likeness.errors import BadInput
 from likeness.kernels import ssim
 from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.densify import Growth, densify
-from likeness.methods.rigged_gaussians.initialise import initialise, install
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
+from likeness.methods.rigged_gaussians.initialise import initialise, install
 from likeness.methods.rigged_gaussians.pictures import Picture, Pictures
 from likeness.rig import Rig, lip_opening
 from likeness.run import Run, optimiser_state, restore_optimiser
