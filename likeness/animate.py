@@ -7,9 +7,12 @@ from pathlib import Path
 
 from likeness import methods
 from likeness.clip import Clip
+from likeness.errors import BadInput
+from likeness.files import unwritable
 from likeness.portrait import Portrait
 from likeness.prepare import prepare
-from likeness.speak import Delivery, Speech, speak
+from likeness.speak import Delivery, Speech, check, speak
+from likeness.video import probe
 
 
 def portrait_of(
@@ -17,7 +20,10 @@ def portrait_of(
 ) -> tuple[Clip, Portrait]:
     """The clip and portrait of a video, in folder `work`; what exists there is used again."""
     work = Path(work)
-    work.mkdir(parents=True, exist_ok=True)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(work, error) from error
     clip = prepare(video, work / "clip")
     path = work / f"{preset}-{size}-{seed}.portrait"
     if path.is_file():
@@ -41,6 +47,10 @@ def animate(
     Clip and portrait stay in `work` (default: `VIDEO.likeness` beside the output) and are used again next time.
     """
     out = Path(out)
+    probe(video)
+    check(speech, out, delivery)  # what is wrong with them is said now, not after training
+    if out.exists() and out.samefile(video):
+        raise BadInput(f"{out}: is the video itself. Name another file for the result.")
     work = out.parent / f"{Path(video).name}.likeness" if work is None else work
     _, portrait = portrait_of(video, work, preset=preset, size=size, seed=seed)
     speech = speak(portrait, speech, delivery)

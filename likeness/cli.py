@@ -5,7 +5,6 @@ Exit codes: 0 ok, 2 usage, 3 bad input, 4 missing asset, 5 refused, 6 out of dis
 
 from __future__ import annotations
 
-import errno
 import json as json_format
 import sys
 import time
@@ -16,7 +15,15 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from likeness.errors import LikenessError
-from likeness.speak import Delivery
+from likeness.files import FULL
+
+try:
+    from likeness.speak import Delivery
+except ImportError as error:  # OpenCV without its system libraries: not even `--help` can be printed without it
+    if ".so" not in str(error):
+        raise
+    print(f"likeness: {error}. On Debian or Ubuntu: apt-get install libgl1 libglib2.0-0 libgomp1", file=sys.stderr)
+    sys.exit(4)
 
 app = tyro.extras.SubcommandApp()
 Preset = Annotated[Literal["fast", "standard"], arg(help="fast: minutes. standard: the best quality.")]
@@ -78,9 +85,11 @@ def speak(
 ) -> None:
     """Portrait + any sound -> video with sound: .mp4, .webm (keeps transparency), or a folder of PNG."""
     from likeness.methods import load
+    from likeness.speak import check
     from likeness.speak import speak as run
 
     began = time.monotonic()
+    check(speech, out, delivery)
     said = run(load(portrait), speech, delivery)
     heard = time.monotonic()
     said.save(out)
@@ -119,10 +128,12 @@ def evaluate(
     from likeness.evaluate import evaluate as run
     from likeness.evaluate.sheet import contact_sheet
     from likeness.evaluate.table import show
+    from likeness.files import must_be_writable
     from likeness.methods import load
 
-    found = run(load(portrait), Clip.open(clip))
     sheet = sheet or portrait.with_name(portrait.name + ".sheet.png")
+    must_be_writable(sheet)
+    found = run(load(portrait), Clip.open(clip))
     contact_sheet(found, sheet)
     if json:
         print(json_format.dumps(found.as_json() | {"sheet": str(sheet)}))
@@ -185,15 +196,17 @@ def run(words: list[str]) -> int:
     except KeyboardInterrupt:
         print("likeness: interrupted; what was finished is kept, run it again to go on", file=sys.stderr)
         return 130
-    except MemoryError:
-        print("likeness: out of memory. Close other programs, or use a smaller --size.", file=sys.stderr)
-        return 6
     except LikenessError as error:
         print(f"likeness: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        full = error.errno in FULL
+        text = "the disk is full. Free some space and run it again." if full else f"{error.strerror or error}."
+        print(f"likeness: {error.filename or 'a file'}: {text}", file=sys.stderr)
+        return 6 if full else 3
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):  # how torch says it
             raise
-        print(f"likeness: {error.filename or 'the disk'}: the disk is full. Free some space and run it again.", file=sys.stderr)
+        print("likeness: out of memory. Close other programs, or use a smaller --size.", file=sys.stderr)
         return 6
     return 0

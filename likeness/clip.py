@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,13 +34,16 @@ from torch import Tensor
 
 from likeness.camera import Camera, from_camera, to_camera
 from likeness.errors import BadInput, Refused
+from likeness.files import unwritable
 
 FORMAT = "likeness-clip"
 VERSION = 1
 FPS = 25.0
+Index = int | np.integer
 PARTS = {"background": 0, "torso": 1, "neck": 2, "face": 3, "hair": 4, "mouth": 5}
 HEAD = (PARTS["face"], PARTS["hair"], PARTS["mouth"])
 TEST_SHARE = 10  # the last tenth of the longest scene is held out
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what NumPy raises for a damaged file
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,11 @@ class Motion:
             return self
         kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
         index = (torch.arange(len(self))[:, None] + torch.arange(-radius, radius + 1)[None]).clamp(0, len(self) - 1)
-        mean = (self.pose[index] * (kernel / kernel.sum())[None, :, None, None].to(self.pose)).sum(1)
+        mean = (self.pose[index, :3] * (kernel / kernel.sum())[None, :, None, None].to(self.pose)).sum(1)
         u, _, vt = torch.linalg.svd(mean[:, :3, :3])
         u = torch.cat([u[..., :2], u[..., 2:] * torch.det(u @ vt)[:, None, None]], dim=-1)
-        pose = mean.clone()
-        pose[:, :3, :3] = u @ vt
+        pose = self.pose.clone()
+        pose[:, :3, :3], pose[:, :3, 3] = u @ vt, mean[:, :, 3]
         return replace(self, pose=pose)
 
 
@@ -111,6 +115,9 @@ class Clip:
         self.camera = Camera(camera["focal"], tuple(camera["centre"]), tuple(camera["size"]))
         self.scenes: list[tuple[int, int]] = [tuple(s) for s in header["scenes"]]
         self.breaks: list[int] = list(header["breaks"])
+        self._frames = int(header["frames"])
+        if not self.scenes or any(not 0 <= start < stop <= self._frames for start, stop in self.scenes):
+            raise ValueError(f"scenes {self.scenes} of {self._frames} frames")
 
     @staticmethod
     def open(folder: str | os.PathLike) -> Clip:
@@ -119,6 +126,8 @@ class Clip:
         Raises BadInput when the folder is neither, Refused when another version of likeness made it.
         """
         folder = Path(folder)
+        if folder.is_file():
+            raise BadInput(f"{folder}: a file, not a clip. A clip is a folder made by `likeness prepare VIDEO CLIP/`.")
         if not folder.is_dir():
             raise BadInput(f"{folder}: no such folder. A clip is a folder made by `likeness prepare VIDEO CLIP/`.")
         if not (folder / "clip.json").is_file():
@@ -138,13 +147,16 @@ class Clip:
                 f"{folder}: prepared as version {header.get('version')}, this is version {VERSION}. "
                 "Prepare the video again into another folder."
             )
-        return Clip(folder, header)
+        try:
+            return Clip(folder, header)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadInput(f"{folder}/clip.json: incomplete or damaged ({error!r}). Prepare the video again.") from error
 
     def __len__(self) -> int:
-        return self.header["frames"]
+        return self._frames
 
-    def __getitem__(self, t: int) -> Frame:
-        return Frame(self.image(t), self.parts(t), self.motion[t : t + 1])
+    def __getitem__(self, t: Index) -> Frame:
+        return Frame(self.image(t), self.parts(t), self.motion[int(t) : int(t) + 1])
 
     @property
     def fps(self) -> float:
@@ -155,9 +167,12 @@ class Clip:
         path = self.folder / "motion.npz"
         try:
             with np.load(path, allow_pickle=False) as file:
-                return {k: torch.from_numpy(file[k]) for k in file.files}
-        except (OSError, ValueError, KeyError) as error:
+                held = {k: torch.from_numpy(file[k]) for k in ("pose", "expression", "eyes", "landmarks", "seen")}
+        except UNREADABLE as error:
             raise BadInput(f"{path}: cannot be read ({error}). Delete steps/tracking.json and prepare again.") from error
+        if any(len(rows) != len(self) for rows in held.values()):
+            raise BadInput(f"{path}: not as long as the clip. Delete steps/tracking.json and prepare again.")
+        return held
 
     @cached_property
     def motion(self) -> Motion:
@@ -193,13 +208,13 @@ class Clip:
         frames = np.arange(start, stop - (stop - start) // TEST_SHARE)
         return frames[self.seen.numpy()[frames]]
 
-    def image(self, t: int, size: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
+    def image(self, t: Index, size: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
         """The picture of frame t, RGB; `size` (pixels, square) reads it from the cache at that size."""
         if size is None or size == self.camera.size[0]:
             return read_picture(self.folder / f"frames/{t:06d}.jpg")
         return self.cached(size)[t]
 
-    def parts(self, t: int) -> UInt8[np.ndarray, "height width"]:
+    def parts(self, t: Index) -> UInt8[np.ndarray, "height width"]:
         """What each pixel of frame t is, see PARTS."""
         path = self.folder / f"parts/{t:06d}.png"
         parts = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
@@ -217,7 +232,10 @@ class Clip:
         if not path.is_file():
             have = sorted(p.stem for p in path.parent.glob("*.npy"))
             raise BadInput(f"{path}: this clip has no features {name!r}; it has {', '.join(have) or 'none'}.")
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except UNREADABLE as error:
+            raise BadInput(f"{path}: cannot be read ({error}). Delete steps/sound.json and prepare again.") from error
 
     @property
     def audio(self) -> Path:
@@ -254,14 +272,19 @@ class PictureCache:
         self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 - lives as long as the cache
 
     def _build(self, clip: Clip) -> None:
-        self.path.parent.mkdir(exist_ok=True)
         partial = self.path.with_suffix(f".{os.getpid()}.partial")
-        with open(partial, "wb") as file:
-            for t in range(len(clip)):
-                file.write(cv2.resize(clip.image(t), (self.size, self.size), interpolation=cv2.INTER_AREA).tobytes())
-        os.replace(partial, self.path)
+        try:
+            self.path.parent.mkdir(exist_ok=True)
+            with open(partial, "wb") as file:
+                for t in range(len(clip)):
+                    file.write(cv2.resize(clip.image(t), (self.size, self.size), interpolation=cv2.INTER_AREA).tobytes())
+            os.replace(partial, self.path)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        finally:
+            partial.unlink(missing_ok=True)
 
-    def __getitem__(self, t: int) -> UInt8[np.ndarray, "height width 3"]:
+    def __getitem__(self, t: Index) -> UInt8[np.ndarray, "height width 3"]:
         raw = os.pread(self._file.fileno(), self._bytes, self._bytes * int(t))
         return np.frombuffer(raw, np.uint8).reshape(self.size, self.size, 3)
 

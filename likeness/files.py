@@ -1,12 +1,29 @@
-"""Atomic writes: a file is either the old one or the whole new one."""
+"""Atomic writes: a file is either the old one or the whole new one. What cannot be written is said beforehand."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
 
 from likeness.errors import BadInput, Exhausted
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def must_be_writable(path: Path) -> None:
+    """Raise BadInput or Exhausted where no file could be written at `path`: before the work whose result goes there."""
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder. Name a file.")
+    if not path.parent.is_dir():
+        raise BadInput(f"{path}: there is no folder {path.parent}. Make it first, or choose another place.")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.touch()
+        partial.unlink()
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -19,12 +36,14 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise unwritable(path, error) from error
+    finally:  # Ctrl-C leaves nothing behind either
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def unwritable(path: Path, error: OSError) -> BadInput | Exhausted:
     """What an OSError while writing means to the user."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return Exhausted(f"{path}: the disk is full. Free some space, or choose another place, and run it again.")
     return BadInput(f"{path}: cannot be written ({error.strerror}). Choose another place.")

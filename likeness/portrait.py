@@ -25,11 +25,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import torch
 from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from likeness import speech
 from likeness.audio import Hearing
 from likeness.camera import Camera
 from likeness.clip import Motion
@@ -97,9 +99,7 @@ class Portrait(nn.Module, ABC):
         """Whether a sound of these feature statistics is the person's own voice."""
 
     @abstractmethod
-    def render(
-        self, cond: Float[Tensor, "time *cond"], motion: Motion, state: Any = None
-    ) -> tuple[Layer, Any]:
+    def render(self, cond: Float[Tensor, "time *cond"], motion: Motion, state: Any = None) -> tuple[Layer, Any]:
         """The head before torso and background, and the state to pass on (None where a method needs none)."""
 
     @abstractmethod
@@ -129,7 +129,7 @@ class Portrait(nn.Module, ABC):
             "config": asdict(self.config),
             "sizes": self.sizes(),
             "fps": 25,
-            "hearing": asdict(self.hearing),
+            "hearing": asdict(self.hearing) | {"recipes": {n: speech.recipe_id(n) for n in self.hearing.features}},
             "camera": asdict(self.stage.camera),
         }
         tensors = {f"model.{k}": v.detach().contiguous().clone() for k, v in self.state_dict().items()}
@@ -141,6 +141,8 @@ class Portrait(nn.Module, ABC):
 def read_header(path: str | os.PathLike) -> dict[str, Any]:
     """The header of a portrait file, checked. Raises BadInput, or Refused for another version."""
     path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path}: a folder, not a portrait file. Name the file that `likeness train` wrote.")
     if not path.is_file():
         raise BadInput(f"{path}: no such portrait. Make one with `likeness train CLIP/ {path}`.")
     try:
@@ -153,6 +155,17 @@ def read_header(path: str | os.PathLike) -> dict[str, Any]:
     if header.get("version") != VERSION:
         raise Refused(f"{path}: portrait of version {header.get('version')}; this likeness reads version {VERSION}.")
     return header
+
+
+def header_hearing(header: Mapping[str, Any]) -> Hearing:
+    """The hearing in a portrait's header. Raises Refused where its features are made by another recipe here."""
+    hearing = dict(header["hearing"])
+    recipes = hearing.pop("recipes", {})
+    hearing["features"] = tuple(hearing["features"])
+    other = [name for name, recipe in recipes.items() if speech.recipe_id(name) != recipe]
+    if other:
+        raise Refused(f"the portrait hears {', '.join(other)} by another recipe than this likeness. Train it again.")
+    return Hearing(**hearing)
 
 
 def read_tensors(path: str | os.PathLike, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
@@ -188,11 +201,33 @@ def stage_tensors(stage: Stage) -> dict[str, Tensor]:
 
 def stage_motion(tensors: Mapping[str, Tensor]) -> Motion:
     """The Motion among the tensors of a portrait file."""
-    names = ("pose", "expression", "eyes", "landmarks")
-    missing = [n for n in names if f"stage.motion.{n}" not in tensors]
-    if missing:
-        raise BadInput(f"the portrait's stage lacks {', '.join(missing)}. Train it again.")
-    return Motion(**{name: tensors[f"stage.motion.{name}"].float() for name in names})
+    shapes = {"pose": (4, 4), "expression": (None,), "eyes": (), "landmarks": (478, 3)}
+    held = below("stage.motion.", tensors)
+    require("stage", held, {name: (None, *shape) for name, shape in shapes.items()})
+    if len({len(rows) for rows in held.values()}) != 1 or not len(held["pose"]):
+        raise BadInput("the portrait's motion is empty or not of one length. Train it again.")
+    return Motion(**{name: rows.float() for name, rows in held.items()})
+
+
+def stage_background(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> UInt8[Tensor, "height width 3"]:
+    """The picture behind the person, as large as the header's camera says."""
+    width, height = header_camera(header).size
+    held = {key: value for key, value in tensors.items() if key == "stage.background"}
+    require("stage", held, {"stage.background": (height, width, 3)})
+    if held["stage.background"].dtype != torch.uint8:
+        raise BadInput("the portrait's background is no picture of 8 bits. Train it again.")
+    return held["stage.background"]
+
+
+def require(what: str, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int | None, ...]]) -> None:
+    """Raise BadInput unless `tensors` are exactly these, of these shapes (None: any size)."""
+    wrong = sorted(set(tensors) ^ set(shapes))
+    for name in set(tensors) & set(shapes):
+        shape = tuple(tensors[name].shape)
+        if len(shape) != len(shapes[name]) or any(b not in (None, a) for a, b in zip(shape, shapes[name])):
+            wrong.append(f"{name} {list(shape)}")
+    if wrong:
+        raise BadInput(f"the portrait's {what} does not fit together: {', '.join(wrong)}. Train it again.")
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -204,4 +239,3 @@ def header_camera(header: Mapping[str, Any]) -> Camera:
     """The camera in a portrait's header."""
     camera = header["camera"]
     return Camera(float(camera["focal"]), tuple(camera["centre"]), tuple(camera["size"]))
-

@@ -1,7 +1,7 @@
 """Rig: motion <-> a small conditioning vector.
 
-The conditioning of a frame is 8 lip and jaw coefficients, blink, 3 brow values (right height, left height, frown) and
-2 gaze values, each z-scored over the training frames. It is all that a method needs to know of a face; tracked motion,
+The conditioning of a frame is 8 lip and jaw coefficients, blink, 3 brow values (right height, left height, frown),
+2 gaze values and how far the eyes are opened beyond the usual, each z-scored over the training frames. It is all that a method needs to know of a face; tracked motion,
 sound, or a hand-drawn curve can all fill it. Lengths are metres.
 """
 
@@ -19,7 +19,7 @@ from likeness import mesh
 from likeness.clip import Motion
 
 LIP_COEFFICIENTS = 8
-NAMES = (*(f"lips {i}" for i in range(LIP_COEFFICIENTS)), "blink", "right brow", "left brow", "frown", "gaze x", "gaze y")
+NAMES = (*(f"lips {i}" for i in range(LIP_COEFFICIENTS)), "blink", "right brow", "left brow", "frown", "gaze x", "gaze y", "wide eyes")
 SIZE = len(NAMES)
 LIP_POINTS = mesh.LIPS + mesh.JAW + mesh.CHIN + mesh.CHEEKS
 
@@ -44,6 +44,8 @@ class Rig:
     """Lip coefficients of the mouth at rest: frames round the 10th percentile of opening."""
     lip_weight: Float[Tensor, " lips"]
     """Share of each lip coefficient in the variance of the lips; sums to 1."""
+    open_lids: Float[Tensor, " 1"]
+    """Distance of the lids in usually open eyes, as a share of the eyes' width."""
 
     @staticmethod
     def fit(motion: Motion) -> Rig:
@@ -53,7 +55,8 @@ class Rig:
         lips = (nodes - mean)[:, LIP_POINTS].flatten(1)
         _, _, vt = torch.linalg.svd(lips - lips.mean(0), full_matrices=False)
         components = vt[:LIP_COEFFICIENTS]
-        raw = torch.cat([lips @ components.T, _upper_face(motion).double()], dim=1)
+        open_lids = torch.quantile(_lids(motion.landmarks), 0.8)
+        raw = torch.cat([lips @ components.T, _upper_face(motion, open_lids).double()], dim=1)
         centre, spread = raw.mean(0), raw.std(0).clamp_min(1e-6)
         cond = (raw - centre) / spread
         ones = torch.cat([cond, torch.ones_like(cond[:, :1])], dim=1)
@@ -73,12 +76,13 @@ class Rig:
             high=torch.quantile(cond, 0.997, dim=0).float(),
             rest=cond[at_rest, :LIP_COEFFICIENTS].mean(0).float(),
             lip_weight=(variance / variance.sum()).float(),
+            open_lids=open_lids[None].float(),
         )
 
     def encode(self, motion: Motion) -> Float[Tensor, "time cond"]:
         """Conditioning of tracked motion."""
         lips = (motion.landmarks[:, : mesh.NODES] - self.mean)[:, LIP_POINTS].flatten(1)
-        raw = torch.cat([lips @ self.components.T, _upper_face(motion)], dim=1)
+        raw = torch.cat([lips @ self.components.T, _upper_face(motion, self.open_lids)], dim=1)
         return (raw - self.centre) / self.spread
 
     def decode(self, cond: Float[Tensor, "time cond"]) -> Float[Tensor, "time nodes 3"]:
@@ -93,6 +97,14 @@ class Rig:
         """Opening of the inner lips, metres, by the linear basis."""
         return lip_opening(self.decode(cond))
 
+    @staticmethod
+    def shapes() -> dict[str, tuple[int | None, ...]]:
+        """Of the tensors of `state`; None is any size."""
+        nodes, flat, lips = mesh.NODES, 3 * len(LIP_POINTS), (LIP_COEFFICIENTS,)
+        shapes: dict[str, tuple[int | None, ...]] = {name: (SIZE,) for name in ("centre", "spread", "low", "high")}
+        shapes |= {"mean": (nodes, 3), "triangles": (None, 3), "basis": (SIZE, nodes, 3)}
+        return shapes | {"components": (*lips, flat), "rest": lips, "lip_weight": lips, "open_lids": (1,)}
+
     def state(self) -> dict[str, Tensor]:
         """Its tensors by name, for a portrait file."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -103,15 +115,23 @@ def lip_opening(landmarks: Float[Tensor, "time k 3"]) -> Float[Tensor, " time"]:
     return (landmarks[:, mesh.UPPER_INNER_LIP] - landmarks[:, mesh.LOWER_INNER_LIP]).norm(dim=-1)
 
 
-def _upper_face(motion: Motion) -> Float[Tensor, "time 6"]:
-    """Blink, brow heights and frown, gaze: raw values, metres but for the blink."""
+def _lids(landmarks: Float[Tensor, "time k 3"]) -> Float[Tensor, " time"]:
+    """Distance of the lids over the width of the eye, mean of both eyes."""
+    gap = sum((landmarks[:, a] - landmarks[:, b]).norm(dim=-1) for a, b in mesh.LIDS)
+    width = sum((landmarks[:, a] - landmarks[:, b]).norm(dim=-1) for a, b in (mesh.RIGHT_EYE_CORNERS, mesh.LEFT_EYE_CORNERS))
+    return gap / width
+
+
+def _upper_face(motion: Motion, open_lids: Tensor) -> Float[Tensor, "time 7"]:
+    """Blink, brow heights and frown, gaze, wide eyes: raw values, metres but for blink and lids."""
     points = motion.landmarks
     right, left = points[:, mesh.RIGHT_EYE_CORNERS].mean(1), points[:, mesh.LEFT_EYE_CORNERS].mean(1)
     right_brow, left_brow = points[:, mesh.RIGHT_BROW].mean(1), points[:, mesh.LEFT_BROW].mean(1)
     gaze = (points[:, mesh.RIGHT_IRIS] - right + points[:, mesh.LEFT_IRIS] - left)[:, :2] / 2
     frown = points[:, 55, 0] - points[:, 285, 0]
-    columns = [1 - motion.eyes, right[:, 1] - right_brow[:, 1], left[:, 1] - left_brow[:, 1], frown]
-    return torch.cat([torch.stack(columns, dim=1), gaze], dim=1)
+    wide = (_lids(points) - open_lids).clamp_min(0)
+    columns = [1 - motion.eyes, right[:, 1] - right_brow[:, 1], left[:, 1] - left_brow[:, 1], frown, *gaze.T, wide]
+    return torch.stack(columns, dim=1)
 
 
 def _triangulate(mean: np.ndarray) -> Int[Tensor, "faces 3"]:

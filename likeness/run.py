@@ -1,8 +1,8 @@
 """A training run: steps, log, checkpoint, resume, seed. It helps a training loop and never calls it.
 
 A run folder holds log.jsonl, TensorBoard events, preview.png, and checkpoint.safetensors with everything that the next
-step depends on. Random numbers come from `run.generator(step)`, a function of seed, stage and step alone, so that a run that was
-killed goes on exactly as it would have.
+step depends on. Random numbers come from `run.generator(step)`, a function of seed, stage and step alone, so that a run
+that was killed goes on exactly as it would have.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from likeness.errors import BadInput, LikenessError, Refused
-from likeness.files import write_atomically
+from likeness.files import unwritable, write_atomically
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -41,13 +41,16 @@ class Run:
         self.seed = seed
         self.keep_every_s = keep_every_s
         self._settings = json.dumps(settings, sort_keys=True, default=str)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._log = open(folder / "log.jsonl", "a", buffering=1)  # noqa: SIM115 - closed in __exit__
+        self._state, self._meta = self._load()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._log = open(folder / "log.jsonl", "a", buffering=1)  # noqa: SIM115 - closed in __exit__
+        except OSError as error:
+            raise unwritable(folder, error) from error
         self._board: Any = None
         self._stage, self._step, self._steps = "", 0, 0
         self._kept_at = self._said_at = time.monotonic()
         self._stage_began = time.monotonic()
-        self._state, self._meta = self._load()
 
     def __enter__(self) -> Run:
         return self
@@ -65,9 +68,10 @@ class Run:
             with safe_open(path, framework="pt") as file:
                 meta = json.loads((file.metadata() or {})["run"])
                 state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not iterable
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            other = meta["settings"] != self._settings
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{path}: damaged checkpoint ({error}). Delete {self.folder} to start anew.") from error
-        if meta["settings"] != self._settings:
+        if other:
             raise Refused(f"{self.folder}: a run with other settings was left here. Delete it, or use its settings.")
         return state, meta
 
@@ -93,21 +97,24 @@ class Run:
         """Random numbers of a step."""
         return np.random.default_rng([self.seed, sum(self._stage.encode()), step])
 
-    def log(self, **values: float | Tensor) -> None:
+    def log(self, **values: float | int | Tensor) -> None:
         """Write numbers of the current step to log.jsonl, TensorBoard and, now and then, the terminal."""
         numbers = {key: float(value) for key, value in values.items()}
         bad = [key for key, value in numbers.items() if not math.isfinite(value)]
         if bad:
-            raise Diverged(
-                f"{self._stage}, step {self._step}: {', '.join(bad)} is not a number. The last checkpoint in {self.folder} "
-                "is sound; run the same command to go on from it, or lower the learning rates."
-            )
+            raise self._diverged(bad)
         elapsed = time.monotonic() - self._stage_began
         row = {"stage": self._stage, "step": self._step, "seconds": round(elapsed, 2), **numbers}
         self._log.write(json.dumps(row) + "\n")
         for key, value in numbers.items():
             self._tensorboard().add_scalar(f"{self._stage}/{key}", value, self._step)
         self._say(elapsed, numbers)
+
+    def _diverged(self, names: list[str]) -> Diverged:
+        return Diverged(
+            f"{self._stage}, step {self._step}: {', '.join(names)} is not a number. The last checkpoint in {self.folder} "
+            "is sound; run the same command to go on from it, or lower the learning rates."
+        )
 
     def _say(self, elapsed: float, numbers: dict[str, float]) -> None:
         terminal = sys.stderr.isatty()
@@ -156,6 +163,9 @@ class Run:
         write_atomically(self.folder / "preview.png", png.tobytes())
 
     def _store(self, state: dict[str, Tensor], stage: str | None, step: int, done: list[str]) -> None:
+        bad = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+        if bad:  # between two logged steps: must not replace a sound checkpoint
+            raise self._diverged(bad[:4])
         meta = {"settings": self._settings, "stage": stage, "step": step, "done": done}
         tensors = {key: value.detach().clone().contiguous() for key, value in state.items()}
         write_atomically(self.folder / CHECKPOINT, save(tensors, {"run": json.dumps(meta)}))

@@ -6,6 +6,7 @@ so that memory does not grow with length, and from the features on any chunking 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from likeness.errors import BadInput
 from likeness.listening import Listening
 from likeness.nn.over import over
 from likeness.portrait import Heard, Layer, Portrait
-from likeness.video import PngWriter, Writer
+from likeness.video import PngWriter, Writer, check_place, encoding_of, open_sound
 
 CHUNK = 25
 
@@ -59,6 +60,8 @@ class Speech:
 
     def __init__(self, portrait: Portrait, sound: str | os.PathLike, delivery: Delivery) -> None:
         self.portrait, self.sound, self.delivery = portrait, Path(sound), delivery
+        _check_numbers(delivery)
+        self.scenery = Scenery(portrait, delivery.background)
         self.listening = Listening(portrait.hearing, sound)
         self.driving = driving_motion(portrait, delivery)
 
@@ -90,14 +93,13 @@ class Speech:
         return self.portrait.listen(heard)
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "height width channels"]]:
-        scene = Scenery(self.portrait, self.delivery.background)
         state = None
         for start in range(0, len(self), CHUNK):
             stop = min(start + CHUNK, len(self))
             motion, cond = self.motion(start, stop), self.cond(start, stop)
             for t in range(stop - start):
                 layer, state = self.portrait.render(cond[t : t + 1], motion[t : t + 1], state)
-                yield scene.compose(layer, motion[t : t + 1])
+                yield self.scenery.compose(layer, motion[t : t + 1])
 
     def motion(self, start: int, stop: int) -> Motion:
         """Pose, eyes and torso for frames start .. stop-1."""
@@ -112,11 +114,47 @@ class Speech:
     def save(self, path: str | os.PathLike) -> Path:
         """Write a video with the sound (.mp4; .webm keeps transparency), or a folder of PNG pictures (no ending)."""
         path = Path(path)
-        writer = PngWriter(path) if not path.suffix else Writer(path, self.size, 25.0, sound=self.sound)
+        check(self.sound, path, self.delivery)
+        writer = PngWriter(path, self.size) if not path.suffix else Writer(path, self.size, 25.0, sound=self.sound)
+        solid = _holds_alpha(path) and not self.scenery.transparent
         with writer as video:
             for picture in self:
-                video.write(picture)
+                video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA) if solid else picture)
         return path
+
+
+def check(sound: str | os.PathLike, out: str | os.PathLike, delivery: Delivery = Delivery()) -> None:
+    """Raise at once what `speak` and `Speech.save` would raise after minutes: a sound that is none, settings or a place
+    that cannot be used. Needs no portrait."""
+    sound, out = Path(sound), Path(out)
+    _check_numbers(delivery)
+    open_sound(sound)
+    if isinstance(delivery.pose, Path):
+        Clip.open(delivery.pose)
+    if delivery.background not in ("clip", "transparent"):
+        backdrop(delivery.background, (2, 2))
+    check_place(out)
+    if out.exists() and out.samefile(sound):
+        raise BadInput(f"{out}: is the speech itself. Name another file for the result.")
+    if delivery.background == "transparent" and not _holds_alpha(out):
+        raise BadInput(f"{out}: {out.suffix} cannot be transparent. Use .webm, or a folder (no ending) for PNG pictures.")
+
+
+def _check_numbers(delivery: Delivery) -> None:
+    """Raise BadInput for what no head can do."""
+    eyes = delivery.eyes if isinstance(delivery.eyes, float | int) else 1.0
+    for name, value, low, high in (
+        ("amplitude", delivery.amplitude, 0, 10),
+        ("smooth", delivery.smooth, 0, 1000),
+        ("eyes", eyes, 0, 1),
+        ("seed", delivery.seed, 0, math.inf),
+    ):
+        if not low <= value <= high:
+            raise BadInput(f"{name} is {value}; it must lie between {low} and {high}.")
+
+
+def _holds_alpha(path: Path) -> bool:
+    return not path.suffix or encoding_of(path).channels == 4
 
 
 def speak(portrait: Portrait, sound: str | os.PathLike, delivery: Delivery = Delivery()) -> Speech:
@@ -167,18 +205,7 @@ class Scenery:
         self.transparent = background == "transparent"
         self.plate = stage.background.numpy() if background == "clip" else np.zeros((*self.size[::-1], 3), np.uint8)
         if background not in ("clip", "transparent"):
-            self.plate = colour(background, self.size) if background.startswith("#") else self._picture(background)
-
-    def _picture(self, path: str) -> UInt8[np.ndarray, "height width 3"]:
-        """A picture file, cut to the right shape and scaled."""
-        if not Path(path).is_file():
-            raise BadInput(f"{path}: no such background. Use clip, transparent, a colour like #20a040, or a picture.")
-        image = read_picture(Path(path))
-        width, height = self.size
-        scale = max(width / image.shape[1], height / image.shape[0])
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        y, x = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-        return np.ascontiguousarray(image[y : y + height, x : x + width])
+            self.plate = backdrop(background, self.size)
 
     def compose(self, layer: Layer, motion: Motion) -> UInt8[np.ndarray, "height width channels"]:
         """One finished picture: RGB, or RGBA (not premultiplied) where the background is transparent."""
@@ -196,6 +223,21 @@ class Scenery:
             pixels = pixels + (1 - alpha[..., None]) * self.torso.layer(where)
         color = pixels[..., :3] / np.maximum(pixels[..., 3:], 1e-4)
         return (np.concatenate([color, pixels[..., 3:]], axis=2).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def backdrop(text: str, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+    """A colour like #20a040, or a picture file, cut to the right shape and scaled."""
+    if text.startswith("#"):
+        return colour(text, size)
+    if not Path(text).is_file():
+        raise BadInput(f"{text}: no such background. Use clip, transparent, a colour like #20a040, or a picture.")
+    image = read_picture(Path(text))
+    width, height = size
+    scale = max(width / image.shape[1], height / image.shape[0])
+    wanted = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
+    image = cv2.resize(image, wanted, interpolation=cv2.INTER_AREA)
+    y, x = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return np.ascontiguousarray(image[y : y + height, x : x + width])
 
 
 def colour(text: str, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:

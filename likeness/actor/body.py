@@ -48,9 +48,7 @@ def sheet(
     rows, columns = vertices.shape[:2]
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij")
     a = (i * columns + j).ravel()
-    quads = np.concatenate(
-        [np.column_stack([a, a + columns, a + 1]), np.column_stack([a + 1, a + columns, a + columns + 1])]
-    )
+    quads = np.concatenate([np.column_stack([a, a + columns, a + 1]), np.column_stack([a + 1, a + columns, a + columns + 1])])
     shade = np.broadcast_to(shade, (rows, columns)).reshape(-1).astype(float)
     flat = None if tangent is None else tangent.reshape(-1, 3)
     return Part(vertices.reshape(-1, 3), quads.astype(np.int32), uv.reshape(-1, 2), shade, flat, closed, columns)
@@ -98,7 +96,7 @@ def tongue() -> Part:
     a, b = np.linspace(0, 2 * np.pi, 25)[None], np.linspace(0.02, np.pi - 0.02, 13)[:, None]
     v = np.stack(np.broadcast_arrays(np.sin(b) * np.cos(a), np.cos(b) * np.ones_like(a), np.sin(b) * np.sin(a)), -1)
     groove = 0.0022 * np.exp(-((v[..., 0] / 0.18) ** 2)) * (v[..., 1] < 0)
-    p = v * (0.0165, 0.0080, 0.0200) + (0, 0.0815, 0.0300)
+    p = v * (0.0165, 0.0080, 0.0200) + (0, 0.0772, 0.0300)
     p[..., 1] += groove
     uv = np.stack([0.5 + 0.45 * v[..., 0], 0.5 + 0.45 * v[..., 2]], -1)
     return sheet(p, uv, 0.9 - 0.5 * smoothstep(-0.7, 0.6, v[..., 2]), closed=True)
@@ -155,18 +153,14 @@ def hair(traits: Traits, seed: int) -> Part:
     fine = waves(np.random.default_rng([2, seed]), strand, 8, 40, 90)
     d = np.stack(np.broadcast_arrays(np.cos(e) * np.sin(a), -np.sin(e), -np.cos(e) * np.cos(a)), -1)
     skin = shape.cast(d.reshape(-1, 3), traits).reshape(d.shape)
-    part_line = (
-        np.exp(-(((np.degrees(a) * traits.parting - 26) / 5.5) ** 2)) * (np.cos(a) > 0) * smoothstep(0.05, 0.4, b)
-    )
+    part_line = np.exp(-(((np.degrees(a) * traits.parting - 26) / 5.5) ** 2)) * (np.cos(a) > 0) * smoothstep(0.05, 0.4, b)
     top = 0.0180 + 0.0150 * np.exp(-(((np.degrees(a) * traits.parting + 12) / 38) ** 2)) * np.sin(np.pi * b**0.8)
     thick = np.where(
         traits.long_hair,
         0.0155 + 0.004 * np.sin(np.pi * b),
         top - 0.0070 * smoothstep(40, 85, np.degrees(np.abs(a))) * b,
     )
-    blunt = np.where(
-        traits.long_hair, 1 - b**7, (1 - b**2.3) ** 0.85
-    )  # short hair rises from the hairline, a fringe hangs
+    blunt = np.where(traits.long_hair, 1 - b**7, (1 - b**2.3) ** 0.85)  # short hair rises from the hairline, a fringe hangs
     edge = blunt * (1 - curtain) + curtain
     thick = (
         thick * (1 + np.where(traits.long_hair, 0.11, 0.17) * locks + 0.035 * fine) * edge
@@ -198,13 +192,14 @@ def neck(traits: Traits) -> Part:
     b = np.linspace(0, 1, 14)[:, None]
     y = 0.055 + 0.155 * b
     size = (0.90 if traits.long_hair else 1.0) * (0.0540 + 0.0030 * b + 0.014 * smoothstep(0.65, 1, b))
-    cord = 0.0018 * np.exp(-(((np.abs(a) - 0.55 + 0.25 * b) / 0.16) ** 2)) - 0.0020 * np.exp(
-        -((a / 0.14) ** 2)
-    ) * smoothstep(0.6, 0.85, b)
+    cord = 0.0018 * np.exp(-(((np.abs(a) - 0.55 + 0.25 * b) / 0.16) ** 2)) - 0.0020 * np.exp(-((a / 0.14) ** 2)) * smoothstep(
+        0.6, 0.85, b
+    )
     throat = 0.0025 * np.exp(-((a / 0.2) ** 2) - ((b - 0.45) / 0.12) ** 2) * (0.3 if traits.long_hair else 1.0)
     r = size + cord + throat
-    vertices = np.stack(np.broadcast_arrays(r * np.sin(a), y, 0.086 + 0.012 * b - 0.98 * r * np.cos(a)), -1)
     front = np.cos(a) * 0.5 + 0.5
+    behind = 0.036 * front * (1 - smoothstep(0.15, 0.45, b))  # its hidden top stays out of the mouth
+    vertices = np.stack(np.broadcast_arrays(r * np.sin(a), y, 0.086 + 0.012 * b - 0.98 * r * np.cos(a) + behind), -1)
     shade = 1 - (0.72 * (1 - smoothstep(0.18, 0.62, b)) + 0.1) * (0.35 + 0.65 * front)
     shade = shade * (1 - 0.35 * smoothstep(0.70, 0.86, b) * (1 - front * 0.6))
     uv = np.stack(np.broadcast_arrays(0.5 + 0.4 * a / np.pi, 0.1 + 0.5 * b), -1)

@@ -80,9 +80,7 @@ def mouth_rings(traits: Traits) -> tuple[Array, Array, Array, Array]:
     s, lower = np.cos(angle), np.sin(angle) >= 0
     arch = np.sqrt(np.clip(1 - s * s, 0, 1))
     line = MOUTH[1] - 0.0016 * s**2 + 0.0007 * bump(s, 0.25)
-    upper_lip = (
-        0.0072 * traits.lip_fullness * arch**1.3 * (1 - 0.17 * bump(s, 0.12)) * (1 + 0.1 * bump(np.abs(s) - 0.25, 0.15))
-    )
+    upper_lip = 0.0072 * traits.lip_fullness * arch**1.3 * (1 - 0.17 * bump(s, 0.12)) * (1 + 0.1 * bump(np.abs(s) - 0.25, 0.15))
     lower_lip = 0.0096 * traits.lip_fullness * arch**1.2
     closed, open_ = np.zeros((LIP_RINGS, AROUND, 2)), np.zeros((LIP_RINGS, AROUND, 2))
     for k in range(LIP_RINGS):
@@ -157,9 +155,7 @@ def _outside_rings(points: Float[Array, "n 3"], mouth: Array, lids: Array) -> Ar
         angle = np.arctan2(grown[:, 1] - centre[1], grown[:, 0] - centre[0])
         order = np.argsort(angle)
         q = points[:, :2] - centre
-        limit = np.interp(
-            np.arctan2(q[:, 1], q[:, 0]), angle[order], np.hypot(*(grown - centre).T)[order], period=2 * np.pi
-        )
+        limit = np.interp(np.arctan2(q[:, 1], q[:, 0]), angle[order], np.hypot(*(grown - centre).T)[order], period=2 * np.pi)
         keep &= ~(frontal & (np.hypot(*q.T) < limit + 0.0008))
     return keep
 
@@ -244,9 +240,7 @@ def _triangulate(plane: Float[Array, "n 2"], n_mouth: int, n_eye: int) -> Int32[
 def _lids(opened: Array, closed: Array, upper: Array, n_mouth: int) -> dict[str, Array]:
     rings = np.repeat(np.arange(LID_RINGS), LID_AROUND)
     share = np.clip(1 - rings / (LID_RINGS - 1), 0, 1) ** 1.1
-    parts: dict[str, list[Array]] = {
-        k: [] for k in ("index", "open", "closed", "radius", "share", "centre", "ring", "sink")
-    }
+    parts: dict[str, list[Array]] = {k: [] for k in ("index", "open", "closed", "radius", "share", "centre", "ring", "sink")}
     for which, side in enumerate((-1.0, 1.0)):
         centre = EYE * (side, 1, 1)
         n = LID_RINGS * LID_AROUND
@@ -298,9 +292,7 @@ def _deltas(rest: Float[Array, "v 3"], s: Array, lower: Array, backs: Array) -> 
     round_ = np.column_stack([zero, -0.12 * np.sign(dy) * pout * (np.abs(dy) > 0.003), -pout])
     corner = np.exp(-(((np.abs(x) - 0.027) / 0.016) ** 2) - (dy / 0.022) ** 2) * (z < 0.07)
     cheek = np.exp(-(((np.abs(x) - 0.042) / 0.018) ** 2) - ((y - 0.038) / 0.018) ** 2) * (z < 0.08)
-    smile = np.column_stack(
-        [0.55 * np.clip(x / 0.012, -1, 1) * corner, -corner - 0.25 * cheek, 0.35 * corner - 0.30 * cheek]
-    )
+    smile = np.column_stack([0.55 * np.clip(x / 0.012, -1, 1) * corner, -corner - 0.25 * cheek, 0.35 * corner - 0.30 * cheek])
     band = np.exp(-(((y + 0.022) / 0.013) ** 2)) * smoothstep(0.070, 0.030, z) * smoothstep(0.0, 0.016, np.abs(x))
     brow = np.column_stack([zero, -band, -0.1 * band])
     return {"jaw": jaw, "upper": upper_, "lower": lower_, "wide": wide, "round": round_, "smile": smile, "brow": brow}

@@ -18,6 +18,18 @@ from likeness.actor.traits import Traits
 
 NECK_PIVOT = np.array([0.0, 0.075, 0.100])
 """The head turns about the top of the spine."""
+PART_MATERIAL = {
+    "eye_left": paint.EYE,
+    "eye_right": paint.EYE,
+    "teeth_upper": paint.TEETH,
+    "teeth_lower": paint.TEETH,
+    "tongue": paint.TONGUE,
+    "ear_left": paint.EAR,
+    "ear_right": paint.EAR,
+    "hair": paint.HAIR,
+    "neck": paint.NECK,
+    "torso": paint.CLOTH,
+}
 CAVITY_LOOPS = 5
 BACK_OF_MOUTH = np.array([0.0, 0.0720, 0.060])
 
@@ -65,22 +77,10 @@ class Figure:
 
     def _assemble(self) -> None:
         """Concatenate everything: face, cavity, lashes, parts."""
-        material = {
-            "eye_left": paint.EYE,
-            "eye_right": paint.EYE,
-            "teeth_upper": paint.TEETH,
-            "teeth_lower": paint.TEETH,
-            "tongue": paint.TONGUE,
-            "ear_left": paint.EAR,
-            "ear_right": paint.EAR,
-            "hair": paint.HAIR,
-            "neck": paint.NECK,
-            "torso": paint.CLOTH,
-        }
         count = len(self.face.rest)
         triangles, kinds, uv, shade = (
             [self.face.triangles],
-            [np.full(len(self.face.triangles), paint.SKIN)],
+            [self._face_materials()],
             [self.face.uv],
             [np.ones(count)],
         )
@@ -107,7 +107,7 @@ class Figure:
 
         for name, part in self.parts.items():
             start = sum(len(m) for m in merge)
-            self._add(name, len(part.vertices), part.triangles + start, material[name], triangles, kinds, merge)
+            self._add(name, len(part.vertices), part.triangles + start, PART_MATERIAL[name], triangles, kinds, merge)
             if part.closed:
                 ids = np.arange(len(part.vertices)).reshape(-1, part.columns)
                 merge[-1][ids[:, -1]] = start + ids[:, 0]
@@ -117,13 +117,18 @@ class Figure:
         material_of = np.concatenate(kinds).astype(np.int32)
         total = sum(len(m) for m in merge)
         of_vertex = np.zeros(total, np.int32)
-        of_vertex[faces.ravel()] = np.repeat(material_of, 3)
+        of_vertex[faces[::-1].ravel()] = np.repeat(material_of[::-1], 3)  # the first triangle's material wins
         self.surface: Float32[Array, "v 6"] = np.zeros((total, 6), np.float32)
         self.surface[:, 3:5], self.surface[:, 5] = np.concatenate(uv), np.concatenate(shade)
         self.surface[:, 0] = 1.0
         self.scene = paint.Scene(
             faces, material_of, of_vertex, self._sides(faces), np.concatenate(merge).astype(np.int32), self.textures
         )
+
+    def _face_materials(self) -> Int32[Array, " f"]:
+        """Skin, but for the inner sides of the lips: what lies within the inner lips is mouth."""
+        inner = np.isin(self.face.triangles, self.face.groups["lips_back"]).any(-1)
+        return np.where(inner, paint.INNER_LIP, paint.SKIN).astype(np.int32)
 
     def _sides(self, triangles: Int32[Array, "f 3"]) -> Float32[Array, " f"]:
         """Which sign of area in the picture shows a triangle's outer side, where that is clear at rest; else 0."""
@@ -147,13 +152,11 @@ class Figure:
         for name in ("face", "neck", "torso") + (() if self.traits.long_hair else ("hair",)):
             known[self.slices[name]] = True
         collar = self.slices["torso"].start
-        known[collar : collar + body.COLLAR_ROWS * self.parts["torso"].columns] = (
-            False  # its inner side shows behind the neck
-        )
+        known[collar : collar + body.COLLAR_ROWS * self.parts["torso"].columns] = False  # its inner side shows behind the neck
         known[: (face_.LIP_RINGS * AROUND + 2 * face_.LID_RINGS * LID_AROUND)] = False  # lips and lids roll and slide
         return np.where(known[triangles].all(-1), side, 0.0).astype(np.float32)
 
-    def _add(self, name: str, count: int, part: Array, kind: int, triangles: list, kinds: list, merge: list) -> None:  # noqa: PLR0917
+    def _add(self, name: str, count: int, part: Array, kind: int, triangles: list, kinds: list, merge: list) -> None:
         start = sum(len(m) for m in merge)
         self.slices[name] = slice(start, start + count)
         triangles.append(part)

@@ -80,9 +80,7 @@ def wander(
     return np.tanh(0.62 * total)
 
 
-def compose(
-    phones: list[Phone], frames: int, fps: float | int, movement: float | int, rng: np.random.Generator
-) -> Score:
+def compose(phones: list[Phone], frames: int, fps: float | int, movement: float | int, rng: np.random.Generator) -> Score:
     """Motion of `frames` frames; `movement` scales the head's."""
     t = np.arange(frames) / fps
     accents = _accents(phones, t)
@@ -90,15 +88,11 @@ def compose(
     pitch = pitch + np.radians(1.6) * accents
     angles = movement * np.column_stack([yaw, pitch, roll + 0.12 * yaw])
     shift = (
-        movement
-        * SHIFT
-        * np.column_stack([0.5 * wander(t, rng) + 0.5 * yaw / np.radians(14), wander(t, rng), wander(t, rng)])
+        movement * SHIFT * np.column_stack([0.5 * wander(t, rng) + 0.5 * yaw / np.radians(14), wander(t, rng), wander(t, rng)])
     )
     lagged = _lag(np.column_stack([angles, shift]), fps, 0.18)
     torso_angles = lagged[:, :3] * (0.28, 0.10, 0.22)
-    torso_shift = 0.55 * lagged[:, 3:] + np.column_stack(
-        [0 * t, 0.0012 * np.sin(2 * np.pi * 0.27 * t), 0 * t]
-    )  # breath
+    torso_shift = 0.55 * lagged[:, 3:] + np.column_stack([0 * t, 0.0012 * np.sin(2 * np.pi * 0.27 * t), 0 * t])  # breath
     # the head sits on the spine: it takes the torso's shift along
     lips = lip_tracks(phones, t)
     lips["brow"] = 0.0036 * np.clip(_brows(phones, t, rng), 0, 1) + 0.0006 * wander(t, rng)

@@ -6,7 +6,6 @@ number of threads. Light is linear; textures are sRGB and are squared on the way
 way out.
 """
 
-# ruff: noqa: PLR0917 - compiled functions take plain arrays, by position
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from numpy import ndarray as Array
 from likeness.kernels.compiled import compiled
 
 BAND = 32
-SKIN, NECK, HAIR, EYE, TEETH, TONGUE, CAVITY, CLOTH, LASH, EAR, GUM = range(11)
+SKIN, NECK, HAIR, EYE, TEETH, TONGUE, CAVITY, CLOTH, LASH, EAR, INNER_LIP = range(11)
 # label (likeness.clip.PARTS), texture, specular strength, exponent, bleed of red light past the terminator, rim light
 MATERIALS = np.array(
     [
@@ -33,7 +32,7 @@ MATERIALS = np.array(
         [1, 7, 0.02, 8.0, 0.1, 0.22],
         [3, 8, 0.0, 8.0, 0.0, 0.0],
         [3, 1, 0.12, 18.0, 1.0, 0.25],
-        [5, 5, 0.30, 30.0, 0.8, 0.0],
+        [5, 0, 0.16, 22.0, 1.0, 0.0],
     ],
     np.float32,
 )
@@ -90,9 +89,7 @@ def _light(normals, surface, view, kinds, materials, lights, shading):
             nx, ny, nz, facing = -nx, -ny, -nz, -facing
         occlusion = surface[i, 5]
         key = nx * lights[0, 0] + ny * lights[0, 1] + nz * lights[0, 2]
-        fill = max(
-            (nx * lights[1, 0] + ny * lights[1, 1] + nz * lights[1, 2]) * np.float32(0.7) + np.float32(0.3), zero
-        )
+        fill = max((nx * lights[1, 0] + ny * lights[1, 1] + nz * lights[1, 2]) * np.float32(0.7) + np.float32(0.3), zero)
         back = max(nx * lights[2, 0] + ny * lights[2, 1] + nz * lights[2, 2], zero)
         sky = np.float32(0.5) - np.float32(0.5) * ny
         hx, hy, hz = lights[0, 0] + vx, lights[0, 1] + vy, lights[0, 2] + vz
@@ -114,11 +111,7 @@ def _light(normals, surface, view, kinds, materials, lights, shading):
         for k in range(3):
             wrap = bleed * flesh[k]
             lit = max((key + wrap) / (one + wrap), zero)
-            light = (
-                np.float32(1.02) * warm_key[k] * lit
-                + np.float32(0.20) * cool[k] * fill
-                + np.float32(0.25) * back * cool[k]
-            )
+            light = np.float32(1.02) * warm_key[k] * lit + np.float32(0.20) * cool[k] * fill + np.float32(0.25) * back * cool[k]
             light += (np.float32(0.13) + np.float32(0.24) * sky) * (cool[k] * sky + floor[k] * (one - sky))
             # creases in skin are red: light that leaves them has been through flesh
             shut = occlusion + (one - occlusion) * occlusion * bleed * (np.float32(0.35) if k == 0 else zero)
@@ -202,12 +195,8 @@ def _shade(x, y, f, page, screen, triangles, surface, shading, textures, weight,
     mask = side - 1  # sides are powers of two: textures repeat
     u0, u1, v0, v1 = iu & mask, (iu + 1) & mask, iv & mask, (iv + 1) & mask
     for k in range(3):
-        upper = (
-            np.float32(textures[page, v0, u0, k]) * (np.float32(1) - fu) + np.float32(textures[page, v0, u1, k]) * fu
-        )
-        lower = (
-            np.float32(textures[page, v1, u0, k]) * (np.float32(1) - fu) + np.float32(textures[page, v1, u1, k]) * fu
-        )
+        upper = np.float32(textures[page, v0, u0, k]) * (np.float32(1) - fu) + np.float32(textures[page, v0, u1, k]) * fu
+        lower = np.float32(textures[page, v1, u0, k]) * (np.float32(1) - fu) + np.float32(textures[page, v1, u1, k]) * fu
         albedo = (upper + (lower - upper) * fv) * np.float32(1 / 255)
         light = wa * shading[a, k] + wb * shading[b, k] + wc * shading[c, k]
         added = wa * shading[a, 3 + k] + wb * shading[b, 3 + k] + wc * shading[c, 3 + k]
@@ -262,9 +251,7 @@ def _paint(screen, triangles, single, surface, shading, material, materials, tex
                             mx += np.float32(rx + (k & 1)) + np.float32(0.5)
                             my += np.float32(2 * y + (k >> 1)) + np.float32(0.5)
                     page = int(materials[m, 1])
-                    _shade(
-                        mx / weight, my / weight, f, page, screen, triangles, surface, shading, textures, weight, colour
-                    )
+                    _shade(mx / weight, my / weight, f, page, screen, triangles, surface, shading, textures, weight, colour)
                     count[int(materials[m, 0])] += int(weight)
                 best = 0
                 for k in range(1, 6):

@@ -40,9 +40,7 @@ class Actor:
         self.figure = figure_.Figure(self.traits, seed)
         self.landmark_groups, self.landmark_vertices = _choose_landmarks(self.figure.face)
         rest = self.figure.face.pose({}, (0.0, 0.0))
-        self.origin: Float[Array, " 3"] = (
-            rest[self.landmark_vertices[self.landmark_groups["rigid"]]].mean(0).astype(float)
-        )
+        self.origin: Float[Array, " 3"] = rest[self.landmark_vertices[self.landmark_groups["rigid"]]].mean(0).astype(float)
         """Origin of the head frame in design axes: the mean of the landmarks that no control moves much."""
 
     def perform(
@@ -311,9 +309,7 @@ def _choose_landmarks(face: Face) -> tuple[dict[str, Int32[Array, " n"]], Int32[
     chosen = list(np.concatenate(list(groups.values())))
     _, y, z = face.rest.T
     for side, name in ((-1, "brow_left"), (1, "brow_right")):
-        spine = np.column_stack(
-            [side * np.linspace(0.016, 0.050, 8), -0.019 - 0.005 * np.sin(np.linspace(0.2, 2.4, 8))]
-        )
+        spine = np.column_stack([side * np.linspace(0.016, 0.050, 8), -0.019 - 0.005 * np.sin(np.linspace(0.2, 2.4, 8))])
         groups[name] = np.array([np.argmin(np.hypot(*(face.rest[:, :2] - p).T) + (z > 0.06)) for p in spine])
         chosen += list(groups[name])
     candidates = np.flatnonzero((z < 0.075) & (y > -0.055) & (y < 0.112))

@@ -17,9 +17,7 @@ from likeness.actor.traits import Traits
 SIDE = 1024
 
 
-def noise(
-    rng: np.random.Generator, shape: tuple[int, int], sigma: tuple[float | int, float | int]
-) -> Float32[Array, "h w"]:
+def noise(rng: np.random.Generator, shape: tuple[int, int], sigma: tuple[float | int, float | int]) -> Float32[Array, "h w"]:
     """Smooth noise of variance 1 that repeats at its borders; `sigma` in pixels along y and x."""
     white = rng.standard_normal(shape).astype(np.float32)
     fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
@@ -62,9 +60,7 @@ def _positions(face: Face) -> dict[str, Float32[Array, "s s"]]:
     upper_lash = np.zeros(count)
     for name in ("eye_left", "eye_right"):
         upper_lash[face.groups[name][LID_AROUND // 2 :]] = 1.0
-    values = np.column_stack(
-        [face.rest[:count], face.hints["lip"][:count], face.hints["lash"][:count], crease, upper_lash]
-    )
+    values = np.column_stack([face.rest[:count], face.hints["lip"][:count], face.hints["lash"][:count], crease, upper_lash])
     # mouth and eyes are filled too: a texel beside their rims must not be empty
     maps = spread(face.uv[:count], Delaunay(face.uv[:count]).simplices.astype(np.int32), values, SIDE)
     return dict(zip(("x", "y", "z", "lip", "lash", "crease", "upper_lash"), np.moveaxis(maps, -1, 0), strict=True))
@@ -73,7 +69,7 @@ def _positions(face: Face) -> dict[str, Float32[Array, "s s"]]:
 def skin(traits: Traits, face: Face, rng: np.random.Generator) -> Float[Array, "s s 3"]:
     """The head's skin: mottling, blush, shadows in creases, lips, brows, lash lines, nostrils, the scalp's shade."""
     m = _positions(face)
-    x, y, z, ax = m["x"], m["y"], m["z"], np.abs(m["x"])
+    y, z, ax = m["y"], m["z"], np.abs(m["x"])
     tone = np.array(traits.skin, np.float32)
     fine, broad = noise(rng, (SIDE, SIDE), (1.2, 1.2)), noise(rng, (SIDE, SIDE), (30, 30))
     picture = tone * (1 + 0.018 * fine + 0.018 * broad)[..., None]
@@ -84,9 +80,7 @@ def skin(traits: Traits, face: Face, rng: np.random.Generator) -> Float[Array, "
     if not traits.long_hair:  # a shaven beard
         beard = smoothstep(0.040, 0.062, y + 0.35 * np.maximum(ax - 0.02, 0)) * (z < 0.095) * (1 - m["lip"])
         beard *= smoothstep(0.0, 0.012, np.hypot(ax / 1.1, y - 0.046) - 0.012)
-        picture = mix(
-            picture, tone * (0.72, 0.72, 0.74), 0.30 * beard * (1 + 0.25 * noise(rng, (SIDE, SIDE), (0.9, 0.9)))
-        )
+        picture = mix(picture, tone * (0.72, 0.72, 0.74), 0.30 * beard * (1 + 0.25 * noise(rng, (SIDE, SIDE), (0.9, 0.9))))
     dark = tone * (0.62, 0.42, 0.38)
     crease = 0.42 * bump(np.hypot((ax - 0.0165) / 0.8, y - 0.003), 0.0065)  # beside the bridge of the nose
     crease += 0.25 * bump((y + 0.0105) / 0.0026, 1) * bump((ax - 0.032) / 0.015, 1)  # fold of the upper lid
@@ -122,16 +116,12 @@ def _brows(picture: Array, traits: Traits, m: dict[str, Array], rng: np.random.G
     ax = np.abs(m["x"])
     t = np.clip((ax - 0.0125) / 0.0415, 0, 1)
     spine = -0.0185 - 0.0062 * np.sin(np.pi * t**0.95 * 0.78)
-    half = (
-        0.0033 * traits.brow_weight * (0.62 + 0.55 * np.sin(np.pi * np.clip(t * 1.1 + 0.12, 0, 1))) * (1 - 0.5 * t**2)
-    )
+    half = 0.0033 * traits.brow_weight * (0.62 + 0.55 * np.sin(np.pi * np.clip(t * 1.1 + 0.12, 0, 1))) * (1 - 0.5 * t**2)
     # strokes: noise sheared so that hairs rise outwards
     strokes = noise(rng, (SIDE, SIDE), (2.6, 0.9))
     rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
     lean = np.where(m["x"] > 0, 0.9, -0.9).astype(np.float32)
-    strokes = cv2.remap(
-        strokes, columns + lean * (rows - SIDE * 0.4), rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-    )
+    strokes = cv2.remap(strokes, columns + lean * (rows - SIDE * 0.4), rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     body = 1 - smoothstep(0.45, 1.15, np.abs(m["y"] - spine) / half + 0.14 * strokes)
     body *= smoothstep(0.0105, 0.0175, ax + 0.0007 * strokes) * (1 - smoothstep(0.0500, 0.0560, ax)) * (m["z"] < 0.06)
     colour = np.array(traits.hair) * 0.72
@@ -156,9 +146,7 @@ def plain_skin(traits: Traits, rng: np.random.Generator) -> Float[Array, "s s 3"
 def hair(traits: Traits, rng: np.random.Generator) -> Float[Array, "s s 3"]:
     """Strands along v."""
     shape = (SIDE, SIDE)
-    strands = (
-        0.10 * noise(rng, shape, (120, 1.2)) + 0.13 * noise(rng, shape, (160, 5)) + 0.09 * noise(rng, shape, (200, 18))
-    )
+    strands = 0.10 * noise(rng, shape, (120, 1.2)) + 0.13 * noise(rng, shape, (160, 5)) + 0.09 * noise(rng, shape, (200, 18))
     colour = np.array(traits.hair, np.float32) * (1.12 + strands)[..., None]
     return mix(colour, colour * (1.25, 1.12, 0.95), 0.5 + 0.2 * noise(rng, shape, (220, 30)))
 
@@ -204,10 +192,7 @@ def teeth(rng: np.random.Generator) -> Float[Array, "s s 3"]:
 
 def flesh(rng: np.random.Generator, colour: tuple[float, float, float]) -> Float[Array, "s s 3"]:
     shape = (SIDE, SIDE)
-    return (
-        np.array(colour, np.float32)
-        * (1 + 0.05 * noise(rng, shape, (4, 4)) + 0.04 * noise(rng, shape, (25, 25)))[..., None]
-    )
+    return np.array(colour, np.float32) * (1 + 0.05 * noise(rng, shape, (4, 4)) + 0.04 * noise(rng, shape, (25, 25)))[..., None]
 
 
 def cloth(traits: Traits, rng: np.random.Generator) -> Float[Array, "s s 3"]:
@@ -242,9 +227,7 @@ def backdrop(traits: Traits, seed: int, size: tuple[int, int]) -> Float32[Array,
     def box(x0: float, y0: float, x1: float, y1: float, colour: Array) -> None:
         if flip:
             x0, x1 = 1 - x1, 1 - x0
-        cv2.rectangle(
-            canvas, (int(x0 * 512), int(y0 * 512)), (int(x1 * 512), int(y1 * 512)), [float(c) for c in colour], -1
-        )
+        cv2.rectangle(canvas, (int(x0 * 512), int(y0 * 512)), (int(x1 * 512), int(y1 * 512)), [float(c) for c in colour], -1)
 
     box(-0.05, 0.05, 0.20, 0.56, np.array([0.90, 0.93, 0.95]))  # window
     for x in (-0.01, 0.095, 0.20):
@@ -258,9 +241,7 @@ def backdrop(traits: Traits, seed: int, size: tuple[int, int]) -> Float32[Array,
             w, h = rng.uniform(0.014, 0.034), rng.uniform(0.10, 0.17)
             colour = np.array(
                 rng.choice(
-                    np.array(
-                        [[0.6, 0.24, 0.2], [0.2, 0.33, 0.42], [0.78, 0.7, 0.5], [0.26, 0.36, 0.28], [0.5, 0.45, 0.5]]
-                    )
+                    np.array([[0.6, 0.24, 0.2], [0.2, 0.33, 0.42], [0.78, 0.7, 0.5], [0.26, 0.36, 0.28], [0.5, 0.45, 0.5]])
                 )
             )
             if rng.random() < 0.85:

@@ -78,9 +78,7 @@ def _points(phones: list[Phone], pick, tail: float | int) -> tuple[Array, Array]
     return np.array(times), np.array(values)
 
 
-def _tracks(
-    phones: list[Phone], seconds: float | int, traits: Traits, rng: np.random.Generator
-) -> Float[Array, "16 n"]:
+def _tracks(phones: list[Phone], seconds: float | int, traits: Traits, rng: np.random.Generator) -> Float[Array, "16 n"]:
     count = int(np.ceil(seconds * CONTROL)) + 1
     t = np.arange(count) / CONTROL
     tracks = np.zeros((16, count))
@@ -118,9 +116,7 @@ def _excite(phone: Phone, t: Array, vocal: Array, tracks: Array) -> None:
     centre, width, strength = sort.noise
     if not strength:
         return
-    released = (
-        inside if sort.kind == "fricative" else inside & (t >= phone.start + CLOSURE * (phone.stop - phone.start))
-    )
+    released = inside if sort.kind == "fricative" else inside & (t >= phone.start + CLOSURE * (phone.stop - phone.start))
     tracks[4, released], tracks[5, released] = centre, width
     if sort.kind == "fricative":
         vocal[2, released] = strength

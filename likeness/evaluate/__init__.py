@@ -83,6 +83,9 @@ def evaluate(portrait: Portrait, clip: Clip) -> Evaluation:
     """Figures on the clip's held-out tenth. Raises BadInput where the clip cannot be the portrait's."""
     size = portrait.stage.camera.size[0]
     frames = clip.test
+    camera, tracked = portrait.stage.camera, clip.camera.scaled((size, size))
+    if not np.allclose([camera.focal, *camera.centre], [tracked.focal, *tracked.centre], atol=0.01 * size):
+        raise BadInput(f"{clip.folder}: not the clip that the portrait was trained on: its camera is another one.")
     if len(frames) < 10:
         raise BadInput(f"{clip.folder}: only {len(frames)} held-out frames show the face; at least 10 are needed.")
     judge = _Judge(portrait, clip, frames, size)

@@ -39,25 +39,25 @@ def psnr(image: Image, real: Image, box: Box | None = None) -> float:
 
 def ssim(image: Image, real: Image) -> float:
     """Structural similarity (Wang et al. 2004): Gaussian window 11, sigma 1.5, mean over RGB."""
-    a, b = (torch.from_numpy(np.ascontiguousarray(x)).float() / 255 for x in (image, real))
+    a, b = (torch.from_numpy(np.array(x, np.float32)) / 255 for x in (image, real))
     return float(ssim_kernel(a, b))
 
 
 def face_box(pixels: Float[np.ndarray, "k 2"], size: int) -> Box:
     """Bounds of the face oval, with a margin of 4 px at 256²."""
-    return _box(pixels[list(mesh.FACE_OVAL)], 4, size)
+    return _box(pixels[list(mesh.FACE_OVAL)], 4.0, size)
 
 
 def mouth_box(pixels: Float[np.ndarray, "k 2"], size: int) -> Box:
     """Bounds of the 40 lip landmarks, with a margin of 6 px at 256²."""
-    return _box(pixels[list(mesh.LIPS)], 6, size)
+    return _box(pixels[list(mesh.LIPS)], 6.0, size)
 
 
 def _box(points: Float[np.ndarray, "k 2"], margin: float, size: int) -> Box:
     margin *= size / 256
     x0, y0 = np.floor(points.min(0) - margin).astype(int)
     x1, y1 = np.ceil(points.max(0) + margin).astype(int)
-    return max(x0, 0), max(y0, 0), min(x1, size), min(y1, size)
+    return max(int(x0), 0), max(int(y0), 0), min(int(x1), size), min(int(y1), size)
 
 
 def lmd(drawn: Float[np.ndarray, "time k 2"], real: Float[np.ndarray, "time k 2"]) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from likeness.clip import Clip, Motion
 from likeness.portrait import Heard, Layer, Portrait
 from likeness.speech import Statistics
 
-SHIFT = 37  # frames by which the sound is wrong in the row "sound shifted"
+SHIFT = 37  # frames by which the sound is wrong in the row "sound shifted": later, or earlier where the clip ends
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def rows(portrait: Portrait, clip: Clip) -> list[Row]:
     stretch = (int(test[0]), int(test[-1]) + 1)
     inside = test - stretch[0]
     sound = listen(portrait, clip, *stretch)[inside]
-    shifted = listen(portrait, clip, stretch[0] + SHIFT, stretch[1] + SHIFT)[inside]
+    by = SHIFT if stretch[1] + SHIFT <= len(clip) else -SHIFT  # beyond the clip's end there is no sound to be wrong
+    shifted = listen(portrait, clip, stretch[0] + by, stretch[1] + by)[inside]
     tracked = portrait.follow(real)
     known = portrait.follow(motion[train])
     if known is None:

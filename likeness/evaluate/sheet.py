@@ -23,7 +23,8 @@ def contact_sheet(found: Evaluation, path: str | os.PathLike) -> Path:
     chosen = choose(found)
     columns = []
     for title, t in chosen.items():
-        cells = [_captioned(found.pictures[name][t], f"{title}, frame {found.frames[t]}" if name == "real" else name) for name in rows]
+        captions = {"real": f"{title}, frame {found.frames[t]}"}
+        cells = [_captioned(found.pictures[name][t], captions.get(name, name)) for name in rows]
         columns.append(np.concatenate(cells, axis=0))
     sheet = np.concatenate(columns, axis=1)
     _, png = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))

@@ -8,9 +8,7 @@ from torch import Tensor
 def readable(tensor: Tensor) -> np.ndarray:
     """A C-contiguous NumPy view of a CPU tensor (a copy only where it is not contiguous); floats must be float32."""
     if tensor.is_floating_point() and tensor.dtype != torch.float32:
-        raise TypeError(
-            f"likeness.kernels computes in float32 on the CPU, not {tensor.dtype}: call .float() on it first"
-        )
+        raise TypeError(f"likeness.kernels computes in float32 on the CPU, not {tensor.dtype}: call .float() on it first")
     return tensor.detach().contiguous().numpy()
 
 

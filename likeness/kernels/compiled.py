@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 from numba import njit, types
 from numba.extending import intrinsic
 
-EXPLICIT = {
+EXPLICIT: Any = {
     name: name == "prange"
     for name in ("prange", "comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
 }
@@ -46,7 +47,7 @@ def _fetch_and_add(typing_context, counter):
     return types.int64(counter), inspect.unwrap(generate)
 
 
-_fetch_and_add = intrinsic(inspect.unwrap(_fetch_and_add))
+_add_one: Any = intrinsic(inspect.unwrap(_fetch_and_add))
 
 
 @compiled()
@@ -55,4 +56,4 @@ def take(counter):
 
     Who takes which ticket varies from run to run; every ticket has to write its own rows.
     """
-    return _fetch_and_add(counter)
+    return _add_one(counter)

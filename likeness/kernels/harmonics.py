@@ -1,4 +1,4 @@
-"""Colour that depends on the direction of view: real spherical harmonics, in the order and sign of Kerbl et al. 2023."""
+"""Colour that depends on the direction of view: real spherical harmonics, ordered and signed as in Kerbl et al. 2023."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -13,9 +13,7 @@ DEGREE_3 = (
 )  # fmt: skip
 
 
-def spherical_harmonics(
-    coefficients: Float[Tensor, "n bases 3"], directions: Float[Tensor, "n 3"]
-) -> Float[Tensor, "n 3"]:
+def spherical_harmonics(coefficients: Float[Tensor, "n bases 3"], directions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
     """Sums coefficients times basis functions at the directions (any length; from the camera to the Gaussian).
 
     1, 4, 9 or 16 bases are degree 0, 1, 2 or 3. Nothing is added or clipped: the convention of 3D Gaussian splatting is

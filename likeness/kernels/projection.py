@@ -22,8 +22,8 @@ def project(
     """Projects 3D Gaussians to 2D ones (EWA splatting; Zwicker et al. 2001, Kerbl et al. 2023 section 4).
 
     means (metres) and quats (w x y z, any length) are in the world, scales are positive standard deviations in metres.
-    viewmat is world-to-camera in OpenCV axes and gets no gradient; focal (fx, fy) and centre (cx, cy) are in pixels, size
-    is (width, height). The centre of the top left pixel is at (0.5, 0.5).
+    viewmat is world-to-camera in OpenCV axes and gets no gradient; focal (fx, fy) and centre (cx, cy) are in pixels,
+    size is (width, height). The centre of the top left pixel is at (0.5, 0.5).
 
     Returns means2d in pixels; conics (a, b, c), the inverse covariances [[a, b], [b, c]] after a low-pass filter of
     0.3 square pixels; depths (z in the camera) in metres; radii (3 standard deviations, whole pixels). A Gaussian that

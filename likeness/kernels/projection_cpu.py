@@ -152,15 +152,9 @@ def project_backward(
             d12 = TWO * (cov_xy * m[2] + cov_yy * m[5])
             s0, s1, s2 = scales[g, 0], scales[g, 1], scales[g, 2]
             r = rotation
-            v_scales[g, 0] = d00 * (t[0] * r[0] + t[1] * r[3] + t[2] * r[6]) + d10 * (
-                t[3] * r[0] + t[4] * r[3] + t[5] * r[6]
-            )
-            v_scales[g, 1] = d01 * (t[0] * r[1] + t[1] * r[4] + t[2] * r[7]) + d11 * (
-                t[3] * r[1] + t[4] * r[4] + t[5] * r[7]
-            )
-            v_scales[g, 2] = d02 * (t[0] * r[2] + t[1] * r[5] + t[2] * r[8]) + d12 * (
-                t[3] * r[2] + t[4] * r[5] + t[5] * r[8]
-            )
+            v_scales[g, 0] = d00 * (t[0] * r[0] + t[1] * r[3] + t[2] * r[6]) + d10 * (t[3] * r[0] + t[4] * r[3] + t[5] * r[6])
+            v_scales[g, 1] = d01 * (t[0] * r[1] + t[1] * r[4] + t[2] * r[7]) + d11 * (t[3] * r[1] + t[4] * r[4] + t[5] * r[7])
+            v_scales[g, 2] = d02 * (t[0] * r[2] + t[1] * r[5] + t[2] * r[8]) + d12 * (t[3] * r[2] + t[4] * r[5] + t[5] * r[8])
             d00, d01, d02, d10, d11, d12 = d00 * s0, d01 * s1, d02 * s2, d10 * s0, d11 * s1, d12 * s2
             v_r = (
                 t[0] * d00 + t[3] * d10,
@@ -184,9 +178,7 @@ def project_backward(
             fx_z, fy_z = fx * inverse_z, fy * inverse_z
             v_u = -fx_z * (vt00 * view[2, 0] + vt01 * view[2, 1] + vt02 * view[2, 2])
             v_v = -fy_z * (vt10 * view[2, 0] + vt11 * view[2, 1] + vt12 * view[2, 2])
-            v_z = v_depths[g] - inverse_z * (
-                vt00 * t[0] + vt01 * t[1] + vt02 * t[2] + vt10 * t[3] + vt11 * t[4] + vt12 * t[5]
-            )
+            v_z = v_depths[g] - inverse_z * (vt00 * t[0] + vt01 * t[1] + vt02 * t[2] + vt10 * t[3] + vt11 * t[4] + vt12 * t[5])
             slope_u, slope_v = x * inverse_z, y * inverse_z
             if slope_u < limits[0] or slope_u > limits[1]:
                 v_u = ZERO

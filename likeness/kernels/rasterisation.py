@@ -56,10 +56,11 @@ def _rasterise(
     """image, alpha, depth, then what the backward pass needs: packed, offsets, starts, members, slots, used."""
     channels = colors.shape[1]
     values = readable(colors)
-    gaussians = map(readable, (opacities, depths, radii))
+    means2d_, conics_, opacities_ = readable(means2d), readable(conics), readable(opacities)
+    order = readable(depths), readable(radii)
     with parallel() as workers:
         packed, offsets, starts, members, slots = assign_tiles(
-            readable(means2d), readable(conics), _triple(values, 0), *gaussians, width, height, workers, keep
+            means2d_, conics_, _triple(values, 0), opacities_, *order, width, height, workers, keep
         )
         image, alpha, depth, used = rasterise_forward(packed, starts, members, width, height, workers)
         if channels != 3:

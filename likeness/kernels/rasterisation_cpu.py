@@ -2,8 +2,9 @@
 
 All rows of one Gaussian inside a tile are one contiguous stretch of a tile-sized scratch buffer, so that the inner loop
 is one plain loop over pixels, which LLVM turns into packed fused multiply-adds. The backward pass composites front to
-back once more, keeping what is still to come (`REST`), and writes its ten sums to the slot of the (Gaussian, tile) pair;
-slots are added up per Gaussian afterwards. No atomics: results do not depend on the number of threads.
+back once more, keeping what is still to come (the rest), and writes its ten sums to the slot of the (Gaussian, tile)
+pair; slots are added up per Gaussian afterwards. Tiles go to whichever thread is free, but nothing is ever added by two
+threads in turn: results do not depend on the number of threads.
 """
 
 import numpy as np
@@ -223,7 +224,7 @@ def _load_tile(s, x0, y0, image, alpha, depth, v_image, v_alpha, v_depth):
 
 @compiled(parallel=True)
 def rasterise_backward(packed, starts, members, slots, used, image, alpha, depth, v_image, v_alpha, v_depth, workers):
-    """Sums [M SUMS] per slot; `_gather` turns them into gradients."""
+    """Sums [M SUMS] per slot; `gather_gradients` turns them into gradients."""
     height, width = alpha.shape
     tiles_x = (width + TILE - 1) // TILE
     tiles = starts.shape[0] - 1

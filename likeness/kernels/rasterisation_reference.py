@@ -1,4 +1,4 @@
-"""What `rasterise` means, in plain PyTorch: front-to-back compositing of 2D Gaussians (Kerbl et al. 2023, equation 3)."""
+"""What `rasterise` means, in plain PyTorch: compositing 2D Gaussians front to back (Kerbl et al. 2023, eq. 3)."""
 
 import torch
 from torch import Tensor

@@ -36,9 +36,7 @@ def _compare(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         )
     keep = torch.is_grad_enabled() and a.requires_grad
     if torch.is_grad_enabled() and b.requires_grad:
-        raise ValueError(
-            "ssim: only the first picture gets a gradient; put the picture being trained first, or detach b"
-        )
+        raise ValueError("ssim: only the first picture gets a gradient; put the picture being trained first, or detach b")
     batch_a, batch_b = (a, b) if a.dim() == 4 else (a[None], b[None])
     if a.device.type != "cpu":
         similarities = similarity_reference.similarity(batch_a, batch_b)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
 import torch
 
 from likeness.clip import Clip
-from likeness.errors import BadInput
+from likeness.errors import BadInput, LikenessError, Refused
+from likeness.files import must_be_writable
 from likeness.portrait import Portrait, below, read_header, read_tensors
 
 DEFAULT = "rigged_gaussians"
@@ -42,10 +44,24 @@ def train(
     size: int = 256,
     seed: int = 0,
 ) -> Portrait:
-    """Make a portrait of a clip and write it to `out`; see the method's `preset` for what the presets mean."""
-    clip = clip if isinstance(clip, Clip) else Clip.open(clip)
+    """Make a portrait of a clip and write it to `out`; see the method's `preset` for what the presets mean.
+
+    Raises Refused where `out` is a file that is no portrait, BadInput where it cannot be written: before the work.
+    """
     home = get(method)
+    _claim(Path(out))
+    clip = clip if isinstance(clip, Clip) else Clip.open(clip)
     return home.train(clip, out, home.preset(preset, size=size, seed=seed))
+
+
+def _claim(out: Path) -> None:
+    """A portrait may be replaced by a new one; whatever else is at `out` stays."""
+    must_be_writable(out)
+    if out.exists():
+        try:
+            read_header(out)
+        except BadInput as error:
+            raise Refused(f"{out}: is there already and is not a portrait. Name another file, or remove it first.") from error
 
 
 def load(path: str | os.PathLike) -> Portrait:
@@ -59,6 +75,8 @@ def load(path: str | os.PathLike) -> Portrait:
         portrait = kind.blank(header)
         portrait.load_state_dict(below("model.", tensors))
         portrait.furnish(header, tensors)
+    except LikenessError as error:
+        raise error if str(path) in str(error) else type(error)(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BadInput(f"{path}: its header does not describe a portrait ({error}). Train it again.") from error
     return portrait.eval()

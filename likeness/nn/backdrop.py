@@ -36,7 +36,9 @@ def without_head(
         ys, xs = np.nonzero(source)
         index = np.zeros(label.max() + 1, np.int64)
         index[label[ys, xs]] = np.arange(len(ys))
-        under = (solid > 0) & (distance < CHIN_REACH * unit)
+        # Beside the jaw the background is nearer than the neck: there the plate stays, or skin would shine out of it.
+        beyond = cv2.distanceTransform(1 - ((solid == 0) & ~body).astype(np.uint8), cv2.DIST_L2, 5)
+        under = (solid > 0) & (distance < CHIN_REACH * unit) & (distance <= beyond)
         nearest = index[label[under]]
         behind[under] = image[ys[nearest], xs[nearest]]
     return behind, head

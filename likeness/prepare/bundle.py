@@ -116,9 +116,7 @@ def first_view(pixels: Float[np.ndarray, "t k 2"], shape: Shape, camera: Camera)
     u, _, vt = np.linalg.svd(np.concatenate([affine / scale[:, None, None], (third / scale[:, None] ** 2)[:, None]], 1))
     rotation = u @ vt
     depth = camera.focal / scale
-    middle = np.concatenate(
-        [(pixels.mean(1) - np.asarray(camera.centre)) / camera.focal * depth[:, None], depth[:, None]], 1
-    )
+    middle = np.concatenate([(pixels.mean(1) - np.asarray(camera.centre)) / camera.focal * depth[:, None], depth[:, None]], 1)
     return View(rotation, middle - rotation @ shape.mean.mean(0))
 
 
@@ -253,9 +251,7 @@ def _refocus(fit: Fit, camera: Camera, prior: float) -> tuple[Camera, View]:
     curvature, pull = np.asarray(fit.focal_pull) / (NOISE_FRAMES * NOISE_POINTS)
     step = (pull - np.log(camera.focal / prior) / FOCAL_SIGMA**2) / (curvature + FOCAL_SIGMA**-2)
     factor = float(np.exp(np.clip(step, -0.1, 0.1)))
-    return replace(camera, focal=camera.focal * factor), replace(
-        fit.view, shift=fit.view.shift * np.array([1, 1, factor])
-    )
+    return replace(camera, focal=camera.focal * factor), replace(fit.view, shift=fit.view.shift * np.array([1, 1, factor]))
 
 
 def _reshape(

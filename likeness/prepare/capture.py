@@ -21,6 +21,7 @@ from likeness.mesh import FACE_OVAL
 from likeness.prepare.sound import lip_opening
 
 Level = Literal["good", "warn", "bad"]
+Number = int | float
 SAMPLES = 48  # pictures looked at
 FACE = 200  # pixels: faces are brought to this height before sharpness is measured, so that clips compare
 CLOSED = 0.017  # inner-lip opening over eye distance below which a mouth is closed: 1.5 mm where that is 89 mm
@@ -170,7 +171,7 @@ def noise(grey: UInt8[np.ndarray, "height width"]) -> float:
     return float(1.4826 * np.median(np.abs(cv2.filter2D(grey.astype(np.float32), -1, kernel))))
 
 
-def _level(value: float, good: float, warn: float) -> Level:
+def _level(value: Number, good: Number, warn: Number) -> Level:
     """Whether larger is better follows from good > warn."""
     sign = 1 if good > warn else -1
     if not np.isfinite(value) or sign * value < sign * warn:
@@ -178,7 +179,7 @@ def _level(value: float, good: float, warn: float) -> Level:
     return "good" if sign * value >= sign * good else "warn"
 
 
-def _finding(key: str, title: str, value: float, limits: tuple[float, float], texts: tuple[str, str, str]) -> Finding:
+def _finding(key: str, title: str, value: Number, limits: tuple[Number, Number], texts: tuple[str, str, str]) -> Finding:
     """`limits` (good, warn); `texts` the value shown, what is good, what to do."""
     level = _level(value, *limits)
     return Finding(key, title, level, float(value), texts[0], texts[1], "" if level == "good" else texts[2])
@@ -315,9 +316,7 @@ def _offset_finding(offset: dict[str, Any]) -> Finding:
     where = "late" if measured < 0 else "early"
     shown = f"sound {abs(measured):.1f} frames ({40 * abs(measured):.0f} ms) {where}, margin {margin:.2f}"
     if not offset["clear"]:
-        advice = (
-            "Sound and lips do not clearly belong together: check for dubbing, music or another speaker. Left as it is."
-        )
+        advice = "Sound and lips do not clearly belong together: check for dubbing, music or another speaker. Left as it is."
         return Finding("offset", title, "warn", measured, f"not clear ({shown})", threshold, advice)
     if abs(measured) > 1:
         advice = f"Corrected: the sound was moved by {moved:+.2f} frames. Watch the lips of the first result."

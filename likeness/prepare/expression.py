@@ -166,9 +166,7 @@ def eye_opening(
     level = np.percentile(share[seen], OPEN_PERCENTILE)
     pitch = turns[:, 1] - np.median(turns[seen, 1])
     awake = seen & (share > 0.6 * level)  # blinks must not pull the line
-    slope = (pitch[awake] @ (share[awake] - share[awake].mean())) / (
-        pitch[awake] @ pitch[awake] + 0.02 * awake.sum() * 0.1
-    )
+    slope = (pitch[awake] @ (share[awake] - share[awake].mean())) / (pitch[awake] @ pitch[awake] + 0.02 * awake.sum() * 0.1)
     usual = np.clip(1 + slope * pitch / level, 0.7, 1.3)
     even = share / usual
     level = max(float(np.percentile(even[seen], OPEN_PERCENTILE)), 1e-6)
@@ -217,9 +215,7 @@ def read_action_units(
         rows = [row for row, face in zip(rows, faces, strict=True) if face == kept]
         values = np.array([[float(row[name]) for name in columns] for row in rows], np.float32)
         found = np.array([float(row.get("success", "1")) > 0.5 for row in rows])
-        place = np.array(
-            [int(float(row.get("frame", i + 1))) - 1 for i, row in enumerate(rows)]
-        )  # OpenFace counts from 1
+        place = np.array([int(float(row.get("frame", i + 1))) - 1 for i, row in enumerate(rows)])  # OpenFace counts from 1
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise BadInput(f"{path}: cannot be read as OpenFace's au.csv ({error}). Export it again.") from error
     if place.min() < 0 or place.max() > 10_000_000:

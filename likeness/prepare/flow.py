@@ -130,9 +130,7 @@ def _step(a: np.ndarray, b: np.ndarray, start: np.ndarray, guess: np.ndarray) ->
     return start[good], after[good, 0]
 
 
-def _track(
-    a: np.ndarray, b: np.ndarray, start: np.ndarray, guess: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _track(a: np.ndarray, b: np.ndarray, start: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pyramidal Lucas-Kanade from a first guess."""
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01)
     return cv2.calcOpticalFlowPyrLK(

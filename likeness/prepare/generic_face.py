@@ -1,8 +1,8 @@
-"""The mean face of 24 people, mirrored onto itself: 478 points in the head frame, in tenths of a millimetre.
+"""A mean face to begin with: 478 points in the head frame, in tenths of a millimetre. No real person is in it.
 
-Made by averaging what MediaPipe's mesh says of depth over about 20 frames a person (scaled orthography, aligned by all
-points), then with the mirror image; outer eye corners 89 mm apart; forehead (10) and chin (152) are equally deep.
-Against MediaPipe's own metric model it is right within a few millimetres. int16, little endian, base 85.
+Made of 14 drawn actors (`likeness.actor`): what MediaPipe's mesh says of depth over 10 frames of each (scaled orthography,
+aligned by all points), averaged, and averaged with the mirror image; outer eye corners 89 mm apart; forehead (10) and
+chin (152) equally deep. Real people differ from it by 2 to 4 mm. int16, little endian, base 85.
 """
 
 import base64
@@ -17,37 +17,35 @@ def generic_face() -> Float[np.ndarray, "478 3"]:
 
 
 _TEXT = (
-    "001unZ~p)QO#$Kl005K$cmK`*c>qKI000RA(f$Acv;gq_008R$rT<y};{Tig002<`+y4Ln`~KGd0071PHUIzsMgn#J003SBhyMToZUUkI006xLxc"
-    ">kE+5)Zr00901p#J~>Bm=7d003tL;{N~uaRLAS$p3NyQvYxL0{_+l{{9gFTL8rV7yw=Xi~bk@Zva33`~RZ=G5-PpVF0H7UjI!1>;7Z^PXK5BZ2w>"
-    "YKK_aScmNCjB>=ww8vnQhBmhJH)c>&nQ~etN)B(o*`~Ls|&;BF<2>`VJBm#K<y#HMSk^gG{KLVZqI{#e)&;Nt}W&*7LSO0VZ+W+MK(gHC6&i_jR="
-    "l;h33IW;v>-|;#j{r>ne*g>sLjOPkfd4)J9s!mA8vY>xSOCfYyZ{6Ldj1FhCjch?BL7wZuKkJrW&wi#IsfkeCjWl_UjVrNi2^?Wn*EOgL;`UCW&x"
-    "G|p#OORi~j}xmI65d7XOt3DF6lj`~G+UKmT3<p#SUs3I7BD;r`YB`~Rl?=>3EM+x^4--vG=0U;aG+#{E10#{ioBCI3eOw*Nx{e*bp=R05*^NdIX9"
-    "&;Ne^asi<K4*!(`FaRh2t^y7K9{-dACjgEAP60yyWdC{s<NuETa00{s!vAans{g3}VFTs=um2naum7|E_X4Q@x&PAwxBtQaxB|idWB;iF_5W7?wF"
-    "2w^M*qhG;{Q4S+XC$W{r(RE<^NLsNddP4004slP5(syp#l^DHvgvr4gj(Lk^zVRQ~!nm%KxeVh5?BG4F9D79ssER(f}*~GXFgRw*L|SDE{pLJpO<"
-    "Fi2!B(*8VpD6#oeW6991k<o@0NT>n}A5dcO1%l$?GTK*3JiU7*}Q~=%pQvdS*Y5)ZOsQ;}1c>hxX`2T1BB>_eMh5d^F9s%?He*mKZLH?2eX#lnUg"
-    "#b+e3IAvSK>$eqNdPhc$N&2Oz5kB=69EDN)cvCW%K+m4Zvg}UQ2)IE?EgUhAON8Pc>gB=D*!D2Ljm>wC;ry|yZ~hX`~YD8YyIc}jsjBu-T!<5mjB"
-    "fNCjTA&9s>gbApUX#W&u|HF#+5G)BVQ+PXToOmj9pu4*&fFKmh3ffB{ke8UOD9005Hx3IIL<lK%4lcL2lw^#5o88vnQg7XY07ngI*}eE(krNC3tD"
-    "0tCbWc>cx%3;_TDTmAz8003+RHURYg@Bd{0Bmd_AZU936;s1I7sQs7!3jrJdv;S!T=l-PsUjVfJqW@t4gZ{1mZ~$Zez5jy%P5pxZO9FBJ>;H-X00"
-    "7AWga0@G<^jV0aQ|8XfB&lg%>jx3005r<*#B()bpyr#x&FBWh5&m1Ed&Dq+Wiv))&W5O%>Q%%p#Nb2qW=H@It26o82>l~dH`+x!~w?vjsLL%*#Ch"
-    "4#RAU%bpPQ3#Q$sm0t3wdRR25!_5U>gg8~EqCI5c{1ppZTcmf3g(EdgO69Df0wE>U-q5mQP-~WIAsQ*#`TK}^DY5+n1h5`uy>-}B=;{dk*qyGW`H"
-    "UD-45dZ)HZvZd<%Ktq8d;b6cE&y%+b^pfzoBsd+_5<1f005{1-~X5Ypabmxum0`=Qvmw@dI19f>;5|fGyrk_bpam$!~VYk4FEy@;{i+nga7LT>i<"
-    "yx?f}LAe*Pr`hXBj|asyoefc}&MS^%&84gwniH~ypolmL?bOai0<mHrk2C;)o@jsVL4djCQJH~&@tRRMSZlm8U~4F6C6Z2v?6?fygmIsldaKL0)d"
-    "P5w~-RsbCSa{qh){r%|w)BsHVqyXCiEdD+Ko&ak8P5^iSy8cQ4UH}FEIRI4vK>s8FQUGZG4**aANBy(_!U9(RX91P}pZ}QvZU3bIL;(i>#Q$ai9R"
-    "H;MQ2`_WX8(KvsQ=IZYXJ-Y)&G0}QU7TF-v4m`i2v*VN&uYy^#2_IQU1yQmjEUHs{fk+GXQx2L;t4%;{TigH~?}1QvZ<x0{_+l0s#>KTL3%(7yw="
-    "XbpaRvZvepo`~RZ=&j11dVE|eIUjI!16#--aPXL(#Z2w>Y!U2i@cmVYQB>=ww<^Z?@Bmlhu)c>&ntpXbW)B!pI`~Ls|F##k22>?t0Bm#K<L;zg^k"
-    "^hzeKLVZq#sFOc&;NY@W&*7LsQ`2W+W#B@(gHC6G5|{f=l(hX3IW;v6#`ZNj{vj)e*g>sz5qZ0fd9h)9s!mA<^drASO7NwyZ{6Lh5-lvCji<3BL7"
-    "wZQUZzoW&wTxIsfke+5mq4UjRq}i2^?WW&)1_L;{ciW&xG|U;udmi~suomI65d>Hw7jDFFKc`~G+U!2n(Xp#K#C3I7BD9|6_=`~O-2=>3EMB?80#"
-    "-vBiMU;aG+Is!ZY#{gymCI3eON&rIwe*cO9R05*^xBzJa&;Nn|asi<K@&J_rFaX&At^y7K;sBHaCjfH*P60yyoB(<P<NtC1a00{sJ^*Y2s{dF3VF"
-    "Ts=Q2-nRum4Q|_X4Q@M*!0TxBou?xB|idodBr<_5Z2>wF2w^x&X%l;{V40+XC$W0|5^L<^Qe%NddP4ya1sB6adNqrveTDPXLkuhySerh5^d|R{(|"
-    "qi2w8er2rlPSOL-iEC9{`Jps1=?*S<O?Eu69fBuO8n*rATHvsGa2?G-VkO1WV-T$NjS^g0Ky8z4mMgXP(4*-e)HUd-t-T<xu^8ac8`~j%{tpJDsQ"
-    "vmq?nE)jLMgMyOivS)04FZ1vqX54Fk^pG{O96!dO#t@*XaGR~xBy82G5|RM`v1NEasm?p0s$-nqW{YP9sq9v1OKo9y#Vb0zycrup#q2iCjct|)Br"
-    ";P_5axc*8jW!oB;d)VE>f@=mCxbt^nQtd;n?y)c_{{;{hH60|DRxasy@ossb?q+yN~D#{y3Qi~^SbpaJp#{R2P%7yy6)QUB)v?*IS*ZUPDbJ^^k4"
-    "^8a@LJpuIpXaME_xB?ddWCEH23;~1yUj#@1I{^X&!~lo^#sdri3<2-|WdPj(=KpR0z5wC>dH`4gm;Va^<p8t)X#g1kr2k(4OaY?*VE}yrt^aTUod"
-    "Lc7g8;Jvg8xebj{)odiU7#~<^jV0kN{c%fB#kh%>jx3lmT@E#sEhFxdVm(h5#)D0{|uh69d)(zyQqubO2xgVF054=m0nbdH|CG!~w?va{#dd*#Ce"
-    "4#RAU%i~!*R#Q&850t3wdtN=U%_5aKOg8~Eq+W>z81pw#(cmf3gFabsa695tdwE>U-UjQNi-~WLCsQ*#`rU0`4Y5>0gh5`uy6#`xY;{ZwkqyGW`%"
-    "K&x*5dby-Jpg<EivY&}oBwG5pabmxQ337(Qve15dI19f6#+W~GysnQbpam$JpsP~4FJCZ;{i+neE{nN>i@6+?f}LAf&nE1hX6GJasyoefB}>OS^!"
-    "Z34gwni$pNGSlmKo5Oai0<YXKGlC;)~4jsVL4h5$kVH~*^uRRMSZZ2%Pk4F9nJZ2v?669Gg2Isj_{KL0)dvjI^5RsiGya{qh)0|My()Bv;sqyXCi"
-    ")B!#Ko&c5sP5^iSMgd9yUI6<5IRI4vzyKrwQUI6$4**aAxdOBR!UC!QX91P}VE~x`ZU0;VL;(i>JOE|^9RFMZQ2`_WngDzOsQ)nlYXJ-YD*$`}QU"
-    "90#-v4m`cmV7FN&sX4^#2_IuK~&bmjK%Vs{fk+!2ZYodjS0Y#s7N%zy6Z{d;o<0%Kv)+!T$XJdH_HH$Nzf(d;!Y;djLTJlK*@F1OdhWdjLNH{Qr6"
-    "Y"
+    "000>RgZ}^kXaVg0006K7egDw^kN{5q001HZ;Qjyr$^ZfX008~}tp8U2^8b_o002n;=>Gr!>;B~b006c9F#rGnG6IPI002$`mj3_%Wdg4M005H$zW)FKtpc"
+    "?F007GZrvCr{?*gv>002@0*Z%+jivb7!#{ZB3R{xCs4*#+N1pg`kPyogLF91{ki~cMCW&lF|1pu7@IR6{~SOBU1R{vT6^ZsK0Rsd)IWdCgdJ^q9LfB+Z%F"
+    "aWmzF8`eaApk@E-T$iqbNw&?wgKJ!0s!^^*#0g71^~1F3j&P)y8lZ8p#N(BAOf%dJO4TY-~WLBP6E6CRsUB4=>P8ix&l1_(f?)v^8U*IA_3?A@%=^rmH<@"
+    "$j{pk*O#e~=g#StZE&-YUCH^G=Q~=EX(f|?vbpG-FIshg94gY2U#Qlu^OaXoWEC2rgG5?4EU;x4Xa{@~Mz5Sm8Dgt%?egTyKqW_ZtkpBk%Z30IC75{AlH~"
+    "<O$=Kg~KNdIgBqyOXn^!^tB+Wx)%4gjnE-2Hn1>ixd{*Z|D_Q~o{x)BP>~$N;hZC;u`5wf`&vkpFf6I0Cc(NdHIz;QxXDiUFYi4*zWeKL9EJhXNk}9RF?t"
+    "Hvp0UX#qw5VE<zR@&AkeU;@zp!2e+axBsmFOatBjvj6A;wg0vM#R9PZy8ovFzW>4hkOIg5VgG~z{{L40jso}pNdKJz@c%ylu>$%31OE&H@&9@KXaS4@005"
+    "%_QvX8#eF7i=HUEGD9RRfdssWDwSpSp(%m1tYp8<{k7XPvU9RRZa+5js6KL1Mrxc?pgBmUn2L;iIBi2z~#zy3x59RKtJ8USkl(EjiLT>nn~5&%d4yZt}_T"
+    "mByafdJe6UjWkpTmKCJU;qpLrvI$~eg9?v`u}eKJONDqp#7Nu4*~rBi2$1bL;jusV*s`Ol>kWq3jccmJ^)GoT>vlu%Kr`k!T+TF9Rc+K<Ncif$N=L1hye@"
+    "#SpUxe>;Go`J^*q8c>g>AC;&JAQvve-EB@X8w*YPb4*_QXkNpAyY64#W`2TMJoB!wlGXFdN83XwML;h?7R{?bWNCCeA?)}OFKmm{arT>HhDF599Jpkzcpa"
+    "E9@BLDjU{{OT6696s&j{XY(Yyiam5CB~O9siI5CjhVgq5%K_jsG<SLjdOf=mWX{oc^{0{{R30Q2qn}002M)F#!4g3;<gIEdK%kV*pM6{{L<O!Tpr~0s$xg"
+    "zyD$Y@cyR%UI4iMp#Nh4g8r-jaR6fez5js#ZvC479|COt004mi007$oi~m0V>jBIEcK>t%e*dih+X0jR005-_-~W#OX9K|i+5VyfgaC^F1_S{B`~4RK!U0"
+    "VG;{Ry?r2lpRrvCr{5(M)9GyfF?a{!6`)&Z^ojQ@%P-~WOCoC4SXcmK2k&i`@$)B@E1TK^~m_5U;fVgeHYCjVOk6#yImQvwtK)&4jF9sv0Lw*iU(rT;eo;"
+    "s1sIx&KT6WB<ngVgNt?X#yAk{QX}7*#Nfxs{aH4LjPU^4*&oFg#bMN&HqvWfd2phMF4gGeE-@2o&Nv;)C1W60052y+y9>bhXd*V!~WU=S^xz9g8={l{r)5"
+    "aH~@J5c>x;$%l^Uv4gg91;Q>bgkpId9=>J;({{Y4Rnf?|7hydjNT?1YKkp6@MUjW1X6ao(cN&cGxkpQm!Sptv&o&F61D*%B1qX5kRfd5+oI{#h&Y5{xyng"
+    "1>U7yncLZ~sLA?fyLfMF5ljGyhHiOa4UvW&j=jY5#=)3jXf@&H!xvya2udGyY2emH=-4T>x+Zz5ZSRSpW(DPXJ8-MgKbhO#p5GCjdzRZvE5%k^)};dI6UI"
+    "r2nq~bpNOSUjYvP!~cK*BmbxWYyl|$YX6M^ssGRag#i=))&H9TR{wGT`Tu4BjsF4wLjaxs2LK!ZQ2x#TlK?0FssEe+FaVGMPXDR_^8b_oIslLXR{wMY4*#"
+    "+N`~WHdPyjmtF91{kbpb2@W&pkc1pu7@$N(GwSO8Z6R{vT64FO{RRsfj+WdCgd!vTZ;fB@+MFaWmz(g2+UAppGr-T$iqjRG(LwgDpo0s!^^C;=`31^`U}3"
+    "j&P)MgU6!p#PQtAOf%d#Q-`2-~WIBP6E6Cs{mI5=>HM{x&l1_F92o%^8PjeA_3?A4+2I1mH?~(j{pk*v;a~8g#WhyE&-YU+W{p3Q~)#p(f|?vi~;ffIsn@"
+    "N4gY2UJOYgVOaX%cEC2rg&j5%2U;sY>a{@~MLjs=yDguiDegTyKUI3E;kpKDsZ30IC>i}&6H~{wn=Kg~KxBzScqyHTN^!^tBCIP+v4gggF-2Hn176QKh*Z"
+    "?#EQ~o{xEdnk7$N*0QC;u`5O8_hakpGJSI0Cc(xBy53;QxOBiUFYi@&IiDKLFPNhXNk}<N$60Hvn${X#qw5pa5e6@&9!IU;@zpKmcI^xBpZCOatBjP5|fv"
+    "wf{>1#R9PZMgXS*zW+Y}kOIg5p8$jc{{N}~jso}pxB#63@c+U9u>$%3{QwLC@&AVcXaS4@z5sm!AOOn%fC3!=OaQ6@j{m3tlmW~CRREs>jsNNZvH%?bP66"
+    "5gD*(a(O98n5;{hZ7-vGS<bpD9|p8>!AMgZgh^a2_HmH^QH@BgF#PW}=Axd6NUKmery9{_;>B?4an(*UIa4FF&O^#P{;tpI}nW&ryCk^npbO#fg4nE(#~1"
+    "OkZwn*hB5o&aM2O97PtNdWc$djLKFw*XxLFaS0H4gkUbTml^d^#C0Lod3uG9sq~|3;(D9&j9QHngTumasr3|JOC&F$pBLU^8eKV-T$`$lK>9^X8&;l0s?9"
+    "Rq5$~+ZvbTg=m0YR#Q_-u`2f8EYy(#Ti~>jjzX1{g$^t+EaRR0PgaOz9-2*)U7yzIFR{!1r`vCs`O#%}DE&*}@3jk~YJOK~@T>#?%kOC(FQ39d?00DCVH3"
+    "UNd8Ug47x&UMWwgdkF2LTKKTL9Dm0svzGvjG18ZU8?5l>Y(&*#N))VgL{UrvF|5NCBY#V*q{utN(ETo&ml8fdG;Mn*SdHlmP$$fdIk)>jBIEiU4#0e*aVe"
+    "+X0jRasg)p!2l-#q635gb^rzh0RRO87X!ipv;gA&X#iXRb^xaT%>Weya{zY&)&Z^obO4G1-~WFAoC4SXi2$?$&i{`9)B@E1rT{1d_5aNPVgeHY+5lSu6#("
+    "S`QvwtKD*-qH9smdew*iU(TL3oz;s1L8x&KT6odCxFVgSJaX#yAk1Oi_I*#Jras{aH4z5reW4*)X&QUHMegaFzAo&RD0hXd*VJptMRS^)e2g8={l0|6uhH"
+    "~@$Nc>x;$H37l_4gj|S;Q>bgZ~)2!=>Mhw{{Y4RX8{%ihyWY`T?1YKZ~=q@UjRJ<6ao(cw*i|1kpNNxSptv&V*w2UD*%81qX5kRfB;(oI{%{pY5{xyX8<k"
+    "%7yqpQZ~sLA69GK`MF4F9GyhHiwE;x`W&q;>Y5#=)_5tqy&H$7Gya2ud%>hdQmH?6gT>x+ZLjhg@SpfF{PXJ8-y8t@?O#qVsCjdzRk^<BKk^-UtdI6UITm"
+    "Y{CbpKfZUjYvPJph0KBmY?dYyl|$mH>?bssAwmg#i=)D*&4TR{xIx`Tu4Ba{vMWLjYp{2LK!ZumR2glK|NPssEe+#s1;{bpQwd;{SC3$Ns1PfdGU4;Qw|2"
+    "!~PopX#hI`;s132eF5PAb^tj6r~iQf`2gbobpSm98vtnl"
 )

@@ -160,7 +160,7 @@ class Parser:
             scores = _clean(scores, pixels * (COARSE / np.array([width, height])), self.template)
         classes = guided_labels(image, scores)
         classes = cv2.medianBlur(classes, 3)  # single pixels
-        parts = np.take(np.array([PARTS[n] for n in ("background", "face", "hair", "torso")], np.uint8), classes)
+        parts = np.array([PARTS[n] for n in ("background", "face", "hair", "torso")], np.uint8)[np.asarray(classes, np.uint8)]
         if pixels is None:
             parts[(parts == PARTS["face"]) | (parts == PARTS["hair"])] = PARTS["torso"]
             return parts
@@ -340,7 +340,7 @@ def _split_skin(parts: np.ndarray, pixels: np.ndarray, template: np.ndarray) -> 
     cells = (GRID - 1) / (HIGH[0] - LOW[0])
     right, down = (from_face[:, i] * cells for i in (0, 1))
     skin = (parts == PARTS["face"]).astype(np.uint8)
-    below = _below(pixels, template, parts.shape[:2])
+    below = _below(pixels, template, (parts.shape[0], parts.shape[1]))
     chin = pixels[CHIN]
     column = np.stack([chin - 0.42 * right - down, chin + 0.42 * right - down, chin + 0.42 * right + 0.36 * down])
     column = np.concatenate([column, [chin - 0.42 * right + 0.36 * down]])

@@ -179,8 +179,8 @@ def _timeline(clip: Clip, capture: Capture) -> str:
     drawn = [f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1"/>']
     drawn += _band(capture.speaking, column, 78, "var(--good)") + _band(clip.seen.numpy(), column, 94, "currentColor")
     for start, _ in clip.scenes[1:]:
-        drawn.append(_mark(column[start], "var(--bad)"))
-    drawn += [_mark(column[t], "var(--warn)") for t in clip.breaks]
+        drawn.append(_mark(int(column[start]), "var(--bad)"))
+    drawn += [_mark(int(column[t]), "var(--warn)") for t in clip.breaks]
     if len(clip.test):
         x0, x1 = column[clip.test[0]], column[clip.test[-1]]
         drawn.append(f'<rect x="{x0}" y="5" width="{max(1, x1 - x0)}" height="67" fill="currentColor" opacity=".12"/>')

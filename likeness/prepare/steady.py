@@ -17,9 +17,7 @@ from likeness.prepare.bundle import View, cross_matrix, projection
 from likeness.prepare.flow import Flow
 
 FLOW_PX = 0.15  # error of one flow vector, pixels of a face FACE_PX wide
-LANDMARK_POINTS = (
-    10.0  # landmark errors go together for a second and more: 4 to 40 give equally sharp stabilised pictures
-)
+LANDMARK_POINTS = 10.0  # landmark errors go together for a second and more: 4 to 40 give equally sharp stabilised pictures
 TURN_PER_FRAME2 = 0.004  # radians: usual change of turning speed from frame to frame at 25 frames/s
 SHIFT_PER_FRAME2 = 0.0008  # metres, likewise
 ROUNDS = 3

@@ -59,7 +59,7 @@ def track(
     `pixels` are landmarks in the cropped frames of `size` (width, height), anything where not `seen`; `focal_prior`
     (1.1-1.6 source widths) and `centre` (the source's) in pixels of the crop, where the centre may lie outside;
     `breaks` are first frames after a small jump. `image_at(t)` gives frame t in RGB and is asked once a frame, in
-    order. Frames without a face get an interpolated motion. Memory grows by about 30 kB a frame, pictures are not
+    order. Frames without a face get an interpolated motion. Memory grows by about 50 kB a frame, pictures are not
     kept.
 
     Raises BadInput when fewer than ten frames show a face.
@@ -85,13 +85,13 @@ def track(
     view = _steady(rough, precision, flow[~judge], near[~judge], camera, pieces, scale_px)
     fit = solve_frames(pixels[frames], shape, camera, view[frames], fit.coefficients, 2, pose_free=False)
     motion = _motion(pixels, frames, shape, fit, view, camera, pieces)
-    generic = spread(
-        _fit(pixels[frames], Shape(generic_face(), shape.directions[:0]), prior), frames, len(seen), pieces
-    )
+    generic = spread(_fit(pixels[frames], Shape(generic_face(), shape.directions[:0]), prior), frames, len(seen), pieces)
 
     def held_out(poses: View, seen_by: Camera, gap: int = 1) -> float:
         of = judge & (flow.gap == gap)
-        return flow_error(residuals(poses, flow[of], near[of], seen_by)[0], flow.first[of])
+        first = flow.first[of]
+        depth = near[of] * poses.shift[first, 2] / rough.shift[first, 2]  # every model at its own distance
+        return flow_error(residuals(poses, flow[of], depth, seen_by)[0], first)
 
     error = np.full(len(seen), np.nan, np.float32)
     error[frames] = fit.error
@@ -149,9 +149,7 @@ def _flow(
     for i, (start, stop) in enumerate(pieces):
         inside = frames[(frames >= start) & (frames < stop)]
         piece[inside] = i
-    pairs = [
-        (t, t + gap) for gap, every in GAPS.items() for t in frames[::every].tolist() if piece[t] == piece[t + gap]
-    ]
+    pairs = [(t, t + gap) for gap, every in GAPS.items() for t in frames[::every].tolist() if piece[t] == piece[t + gap]]
     flow = follow(pixels, pairs, image_at)
     flow = flow[np.argsort(flow.first, kind="stable")]
     row = np.searchsorted(frames, flow.first)

@@ -115,6 +115,7 @@ def _end_with_parent(stdin: IO[bytes]) -> None:
 def _tasks() -> dict[str, Callable[[dict[str, Any], Advance], dict[str, Any]]]:
     from likeness.prepare import tasks
 
+    # "sleep" is there for the test that a worker ends with its parent
     return {"parsing": tasks.parse_share, "sound": tasks.make_sound, "sleep": lambda *_: time.sleep(600) or {}}
 
 

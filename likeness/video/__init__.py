@@ -6,9 +6,9 @@ sound in blocks, `writer` writes both. Time 0 is always the first picture of a v
 
 from likeness.video.picture import Picture, Reader, Source, cadence, probe, read
 from likeness.video.sound import Sound, mixdown, open_sound, read_sound
-from likeness.video.writer import PngWriter, Writer
+from likeness.video.writer import PngWriter, Writer, check_place, encoding_of
 
 __all__ = [
     "Picture", "PngWriter", "Reader", "Sound", "Source", "Writer",
-    "cadence", "mixdown", "open_sound", "probe", "read", "read_sound",
+    "cadence", "check_place", "encoding_of", "mixdown", "open_sound", "probe", "read", "read_sound",
 ]  # fmt: skip

@@ -29,9 +29,7 @@ def open_input(path: str | os.PathLike) -> av.container.InputContainer:
         raise BadInput(f"{path}: the file is empty (0 bytes). Copy or download it again.")
     try:
         # an absolute path cannot be mistaken for a protocol; only local files may be opened whatever the file says
-        container = av.open(
-            str(path.absolute()), metadata_errors="replace", container_options={"protocol_whitelist": "file"}
-        )
+        container = av.open(str(path.absolute()), metadata_errors="replace", container_options={"protocol_whitelist": "file"})
     except PermissionError as error:
         raise BadInput(f"{path}: no permission to read it.") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:

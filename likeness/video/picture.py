@@ -129,9 +129,7 @@ class Reader(Iterator[Picture]):
                 yield picture
         missing = self.source.duration_s - end_s
         if missing > max(0.5, 3 / self.source.fps):
-            self.problems.append(
-                f"the pictures end at {end_s:.1f} s of {self.source.duration_s:.1f} s: the file was cut short"
-            )
+            self.problems.append(f"the pictures end at {end_s:.1f} s of {self.source.duration_s:.1f} s: the file was cut short")
 
 
 def timed(frames: Iterator[Any], step_s: float, problems: list[str]) -> Iterator[tuple[int, float, Any]]:

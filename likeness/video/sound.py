@@ -85,9 +85,7 @@ def _placed(first: Any, rest: Iterator[Any], origin: float | None) -> Iterator[F
         if frame.sample_rate != rate or frame.layout.nb_channels != layout.nb_channels:
             resampler = resampler or av.AudioResampler("fltp", layout, rate)
             changed = resampler.resample(frame)
-            samples = (
-                np.concatenate([_values(f) for f in changed]) if changed else np.zeros((0, layout.nb_channels), "f4")
-            )
+            samples = np.concatenate([_values(f) for f in changed]) if changed else np.zeros((0, layout.nb_channels), "f4")
         else:
             samples = _values(frame)
         due = written if frame.time is None else round((frame.time - origin) * rate)

@@ -48,6 +48,14 @@ VP9 = Encoding(
 )  # fmt: skip
 ENCODINGS = {".mp4": H264, ".m4v": H264, ".mov": H264, ".webm": VP9}
 
+
+def encoding_of(path: Path) -> Encoding:
+    """How a file of this name is written. Raises BadInput for an unknown ending."""
+    if path.suffix.lower() not in ENCODINGS:
+        raise BadInput(f"{path}: cannot write {path.suffix or 'this'}; use {', '.join(ENCODINGS)}.")
+    return ENCODINGS[path.suffix.lower()]
+
+
 SoundInput = str | os.PathLike | tuple[Float[np.ndarray, "..."], int]
 
 
@@ -74,11 +82,9 @@ class Writer:
         self.size = size
         self.fps = Fraction(fps).limit_denominator(1001)
         self.frames = 0
-        if self.path.suffix.lower() not in ENCODINGS:
-            raise BadInput(f"{self.path}: cannot write {self.path.suffix or 'this'}; use {', '.join(ENCODINGS)}.")
+        self.encoding = encoding_of(self.path)
         if min(size) < 2:
             raise BadInput(f"{self.path}: a picture of {size[0]} x {size[1]} pixels is too small for a video.")
-        self.encoding = ENCODINGS[self.path.suffix.lower()]
         self._partial = _beside(self.path)
         self._sound = SoundTrack(sound) if sound is not None else None
         self._container: Any = None
@@ -225,8 +231,7 @@ class PngWriter:
 
     def __init__(self, folder: str | os.PathLike, size: tuple[int, int]) -> None:
         self.folder, self.size, self.frames = Path(folder), size, 0
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            raise Refused(f"{self.folder}: exists and is not an empty folder. Name another one, or remove it first.")
+        _must_be_empty(self.folder)
         self._partial = _beside(self.folder)
         try:
             self._partial.mkdir()
@@ -262,6 +267,26 @@ class PngWriter:
         shutil.rmtree(self._partial, ignore_errors=True)
 
 
+def _must_be_empty(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refused(f"{folder}: exists and is not an empty folder. Name another one, or remove it first.")
+
+
+def check_place(path: Path) -> None:
+    """Raise at once what `Writer` (or, without an ending, `PngWriter`) would raise for this path once there is something
+    to write."""
+    if path.suffix:
+        encoding_of(path)
+    else:
+        _must_be_empty(path)
+    partial = _beside(path)
+    try:
+        partial.touch()
+        partial.unlink()
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def _beside(path: Path) -> Path:
     """Where to write until all is well: the same folder, so that the last step is one rename."""
     parent = path.parent
@@ -278,7 +303,5 @@ def unwritable(path: Path, error: BaseException) -> LikenessError:
     """What a failed write means for the user."""
     number = getattr(error, "errno", None)
     if number in FULL:
-        return Exhausted(
-            f"{path}: the disk is full or the file too large for it. Free some space, or name another place."
-        )
+        return Exhausted(f"{path}: the disk is full or the file too large for it. Free some space, or name another place.")
     return BadInput(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}). Name another place.")

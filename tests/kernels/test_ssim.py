@@ -15,7 +15,7 @@ def pair(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return a, (a + 0.2 * torch.randn(shape, generator=random)).clamp(0, 1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     batch=st.integers(1, 2),
     height=st.integers(1, 140),
@@ -37,7 +37,7 @@ def test_body_and_reference_agree(batch: int, height: int, width: int, channels:
 
 
 def test_reference_gradients_are_right() -> None:
-    a, b = pair(1, 5, 6, 2)
+    a, b = pair(1, 4, 5, 1)
     b = b.double()
     assert torch.autograd.gradcheck(lambda x: reference.similarity(x, b), a.double().requires_grad_())
 

@@ -71,7 +71,7 @@ def test_a_second_run_does_nothing_and_says_so(actor_clip, actor_video):
 
 
 def test_killed_at_any_moment_it_goes_on(actor_clip, actor_video, tmp_path):
-    """Killed twice with -9: while the pictures are made, and while masks and motion are."""
+    """Killed with -9 twice: while the pictures are made, and while masks and motion are."""
     folder = tmp_path / "clip"
     code = "import sys; from likeness.prepare import prepare; prepare(sys.argv[1], sys.argv[2], size=int(sys.argv[3]))"
     order = [sys.executable, "-c", code, str(actor_video), str(folder), str(SIZE)]
@@ -91,9 +91,7 @@ def test_killed_at_any_moment_it_goes_on(actor_clip, actor_video, tmp_path):
     whole, _ = actor_clip
     assert all((clip.parts(t) == whole.parts(t)).all() for t in range(0, FRAMES, 7))
     assert np.allclose(clip.motion.pose, whole.motion.pose, atol=1e-4)
-    assert {k: v for k, v in clip.header.items() if k != "camera"} == {
-        k: v for k, v in whole.header.items() if k != "camera"
-    }
+    assert {k: v for k, v in clip.header.items() if k != "camera"} == {k: v for k, v in whole.header.items() if k != "camera"}
 
 
 def test_a_step_that_is_unmarked_is_made_again_with_what_builds_on_it(actor_clip, actor_video, tmp_path):
@@ -184,7 +182,23 @@ def test_silent_sound_fails_with_the_reason(take, tmp_path):
     with pytest.raises(BadInput, match="silent"):
         prepare(video, tmp_path / "clip", size=SIZE, say=quiet)
     assert "silent" in (tmp_path / "clip" / PROBLEM).read_text()
-    assert len(list((tmp_path / "clip" / "frames").iterdir())) == FRAMES  # what was made stays
+
+
+def test_what_was_made_stays_when_a_later_step_fails(actor_video, tmp_path, monkeypatch):
+    from likeness.prepare import tracking
+
+    def fail(*_: object) -> None:
+        raise BadInput("the head cannot be followed")
+
+    monkeypatch.setattr(tracking, "track", fail)
+    folder = tmp_path / "clip"
+    with pytest.raises(BadInput, match="followed"):
+        prepare(actor_video, folder, size=SIZE, say=quiet)
+    assert "followed" in (folder / PROBLEM).read_text()
+    assert len(list((folder / "frames").iterdir())) == FRAMES
+    assert not (folder / "clip.json").exists()
+    with pytest.raises(BadInput, match="not a clip"):
+        Clip.open(folder)
 
 
 def test_without_a_face(tmp_path, take):

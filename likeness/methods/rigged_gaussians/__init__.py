@@ -13,7 +13,7 @@ from likeness.errors import BadInput
 from likeness.methods.rigged_gaussians.config import Config, preset
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
 from likeness.methods.rigged_gaussians.model import Model
-from likeness.methods.rigged_gaussians.train import train_head
+from likeness.methods.rigged_gaussians.head_train import train_head
 from likeness.methods.rigged_gaussians.voice import HEARING, Voice
 from likeness.methods.rigged_gaussians.voice_train import train_voice
 from likeness.nn.torso import Torso

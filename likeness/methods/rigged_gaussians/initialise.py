@@ -13,7 +13,7 @@ from torch import Tensor
 
 from likeness import mesh
 from likeness.camera import from_camera, to_camera
-from likeness.clip import HEAD, Clip
+from likeness.clip import HEAD, Clip, Index
 from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.gaussians import UNIT, Gaussians, Seed
 from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
@@ -102,7 +102,7 @@ def _on_ellipsoid(clip: Clip, nodes: np.ndarray, views: np.ndarray, count: int, 
     return points[rng.permutation(len(points))[:count]]
 
 
-def _meet_ellipsoid(clip: Clip, t: int, pixels: np.ndarray, centre: np.ndarray, radii: np.ndarray) -> np.ndarray:
+def _meet_ellipsoid(clip: Clip, t: Index, pixels: np.ndarray, centre: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """Where rays meet the ellipsoid's front; rays that miss are set at its centre's depth."""
     pose = clip.motion.pose[t].double()
     ends = from_camera(clip.camera.unproject(torch.from_numpy(pixels), torch.ones(len(pixels)).double()), pose).numpy() * UNIT

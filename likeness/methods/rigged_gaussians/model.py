@@ -15,12 +15,23 @@ from torch import Tensor
 
 from likeness.audio import Hearing
 from likeness.clip import Motion
-from likeness.errors import BadInput
 from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
 from likeness.methods.rigged_gaussians.voice import Voice
 from likeness.nn.torso import Torso
-from likeness.portrait import Heard, Layer, Portrait, Stage, below, header_camera, stage_motion, stage_tensors
+from likeness.portrait import (
+    Heard,
+    Layer,
+    Portrait,
+    Stage,
+    below,
+    header_camera,
+    header_hearing,
+    require,
+    stage_background,
+    stage_motion,
+    stage_tensors,
+)
 from likeness.rig import LIP_COEFFICIENTS, Rig
 
 
@@ -74,14 +85,12 @@ class Model(Portrait):
     @classmethod
     def blank(cls, header: Mapping[str, Any]) -> Model:
         sizes = header["sizes"]
-        return cls(
-            Config(**header["config"]), Hearing(**header["hearing"]), Gaussians(sizes["gaussians"]), Voice(sizes["voice"])
-        )
+        return cls(Config(**header["config"]), header_hearing(header), Gaussians(sizes["gaussians"]), Voice(sizes["voice"]))
 
     def furnish(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        try:
-            self.rig = Rig(**below("rig.", tensors))
-        except TypeError as error:
-            raise BadInput(f"the portrait's rig is incomplete ({error}). Train it again.") from error
+        rig = below("rig.", tensors)
+        require("rig", rig, Rig.shapes())
+        self.rig = Rig(**rig)
         torso = Torso.load(below("stage.torso.", tensors))
-        self.stage = Stage(header_camera(header), stage_motion(tensors), tensors["stage.background"], torso)
+        background = stage_background(header, tensors)
+        self.stage = Stage(header_camera(header), stage_motion(tensors), background, torso)

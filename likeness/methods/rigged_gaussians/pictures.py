@@ -17,7 +17,7 @@ from torch import Tensor
 
 from likeness import mesh
 from likeness.camera import Camera
-from likeness.clip import HEAD, Clip
+from likeness.clip import HEAD, Clip, Index
 from likeness.nn.backdrop import without_head
 
 TILE = 16  # of the rasteriser: crops that fit its tiles waste none
@@ -71,7 +71,7 @@ class Pictures:
                 file.write(np.ascontiguousarray(stack).tobytes())
         os.replace(partial, self.path)
 
-    def __getitem__(self, t: int) -> Picture:
+    def __getitem__(self, t: Index) -> Picture:
         raw = os.pread(self._file.fileno(), self._bytes, self._bytes * self._row[int(t)])
         stack = torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(self.crop[1], self.crop[0], 7)
         stack = stack.float().mul_(1 / 255)
@@ -84,7 +84,7 @@ class Pictures:
             self._weight(t, x, y),
         )
 
-    def _weight(self, t: int, x: int, y: int) -> Float[Tensor, "height width"]:
+    def _weight(self, t: Index, x: int, y: int) -> Float[Tensor, "height width"]:
         weight = torch.ones(self.crop[1], self.crop[0])
         margin = 6 * self.size / 256
         for points, value in ((mesh.RIGHT_EYE, 2.0), (mesh.LEFT_EYE, 2.0), (mesh.LIPS, self.lip_weight)):

@@ -11,6 +11,7 @@ misleads (sound.md). Every frame is computed from its own window, so that any ch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -85,6 +86,14 @@ class Voice(nn.Module):
         self.register_buffer("mel_std", torch.ones(BANDS))
         self.register_buffer("limit", torch.ones(1))
 
+    @staticmethod
+    def restored(state: Mapping[str, Tensor]) -> Voice:
+        """The voice among the tensors of a run, where its names begin with `voice.`"""
+        mine = {key.removeprefix("voice."): value for key, value in state.items() if key.startswith("voice.")}
+        voice = Voice(len(mine["families.own.keys"]))
+        voice.load_state_dict(mine)
+        return voice
+
     def __len__(self) -> int:
         return len(self.memory("own").keys)
 
@@ -140,7 +149,7 @@ def voice_distance(
     clip_std: Float[Tensor, " mel"],
 ) -> Float[Tensor, "*n"]:
     """How far mean and spread of a sound's log-mel are from the clip's, in the clip's spreads. Loudness does not count."""
-    shift = (mean - clip_mean) / clip_std
-    shift = shift - shift.mean(-1, keepdim=True)
+    shift = mean - clip_mean
+    shift = (shift - shift.mean(-1, keepdim=True)) / clip_std
     spread = (std / clip_std).clamp_min(1e-3).log()
     return (shift.square().mean(-1) + spread.square().mean(-1)).sqrt()

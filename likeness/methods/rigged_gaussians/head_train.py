@@ -1,4 +1,4 @@
-"""Training: the rig from the tracked motion, the head from pictures, the torso, and the voice from the sound."""
+"""Training of the head: Gaussians fitted to the pictures, driven by tracked motion."""
 
 from __future__ import annotations
 

@@ -1,0 +1,111 @@
+"""Every metric against values worked out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from likeness import mesh
+from likeness.evaluate import metrics
+
+
+def picture(value: int, side: int = 16) -> np.ndarray:
+    return np.full((side, side, 3), value, np.uint8)
+
+
+def points(frames: int = 6, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(20, 200, (frames, 478, 2))
+
+
+def test_psnr_of_a_known_error():
+    assert metrics.psnr(picture(100), picture(110)) == pytest.approx(20 * np.log10(255 / 10))
+    assert metrics.psnr(picture(110), picture(100)) == pytest.approx(28.1308, abs=1e-4)  # uint8 must not wrap round
+    assert metrics.psnr(picture(7), picture(7)) == 100.0
+    one = picture(0)
+    one[0, 0, 0] = 255  # one value of 768 is wrong by all there is
+    assert metrics.psnr(one, picture(0)) == pytest.approx(10 * np.log10(768))
+
+
+def test_psnr_looks_only_into_its_box():
+    wrong = picture(50)
+    wrong[:4, :8] = 60
+    assert metrics.psnr(wrong, picture(50), (0, 0, 8, 4)) == pytest.approx(20 * np.log10(25.5))
+    assert metrics.psnr(wrong, picture(50), (8, 4, 16, 16)) == 100.0
+    assert metrics.psnr(wrong, picture(50), (0, 0, 16, 4)) == pytest.approx(10 * np.log10(255**2 / 50))
+
+
+def test_ssim_of_equal_pictures_is_one_and_of_flat_ones_is_known():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (40, 40, 3)).astype(np.uint8)
+    assert metrics.ssim(image, image) == pytest.approx(1, abs=1e-5)
+    assert metrics.ssim(image, rng.permutation(image)) < 0.3
+    assert metrics.ssim(image, picture(0, 40)) < metrics.ssim(image, np.clip(image.astype(int) + 5, 0, 255).astype(np.uint8))
+
+
+def test_boxes_have_their_margins_and_are_clipped():
+    pixels = np.full((478, 2), 100.0)
+    lips, oval = list(mesh.LIPS), list(mesh.FACE_OVAL)
+    pixels[lips[0]], pixels[lips[1]] = (80.5, 110), (120, 130.2)
+    assert metrics.mouth_box(pixels, 256) == (74, 94, 126, 137)
+    assert metrics.mouth_box(pixels, 512) == (68, 88, 132, 143)
+    pixels[oval[0]], pixels[oval[5]] = (-30, 2), (300, 255)
+    assert metrics.face_box(pixels, 256) == (0, 0, 256, 256)
+    assert all(type(v) is int for v in metrics.face_box(pixels, 256))  # numpy's integers cannot become JSON
+
+
+def test_lmd_takes_shifts_out_and_leaves_scales_in():
+    real = points()
+    real[:, mesh.RIGHT_EYE_CORNERS] = (60, 80)
+    real[:, mesh.LEFT_EYE_CORNERS] = (110, 80)  # 50 px apart
+    assert metrics.lmd(real + (7, -3), real) == pytest.approx((0, 0), abs=1e-9)
+    lips = list(mesh.LIPS)
+    drawn = real.copy()
+    centre = real[:, lips].mean(1, keepdims=True)
+    drawn[:, lips] = centre + 1.1 * (real[:, lips] - centre)
+    radius = np.linalg.norm(real[:, lips] - centre, axis=-1).mean()
+    assert metrics.lmd(drawn, real) == pytest.approx((0.1 * radius, 0.1 * radius / 50))
+    one = real.copy()
+    one[:, lips[3], 0] += 4  # the centroid moves by .1: 39 points are off by .1, one by 3.9
+    assert metrics.lmd(one, real)[0] == pytest.approx((39 * 0.1 + 3.9) / 40)
+
+
+def test_interocular_and_opening():
+    real = points()
+    real[:, mesh.RIGHT_EYE_CORNERS], real[:, mesh.LEFT_EYE_CORNERS] = (10, 10), (40, 50)
+    assert metrics.interocular(real) == pytest.approx(50)
+    real[:, 13], real[:, 14] = (5, 5), (8, 9)
+    assert metrics.opening(real) == pytest.approx(5)
+
+
+def test_follows():
+    curve = np.sin(np.arange(40) / 3.0)
+    assert metrics.follows(0.5 * curve + 3, curve) == pytest.approx((1, 0.5))
+    assert metrics.follows(-2 * curve, curve) == pytest.approx((-1, 2))
+    assert metrics.follows(np.full(40, 2.0), curve) == (0.0, 0.0)
+    assert metrics.follows(np.array([0.0, 1, 0, -1]), np.array([1.0, 0, -1, 0]))[0] == pytest.approx(0)
+
+
+@given(st.floats(-3, 3), st.floats(0.5, 2), st.floats(-50, 50), st.floats(-50, 50))
+@settings(max_examples=40, deadline=None)
+def test_stabilising_removes_a_similarity_exactly(turn, scale, x, y):
+    still = np.repeat(points(1), 6, axis=0)
+    moved = still.copy()
+    z = (moved[..., 0] + 1j * moved[..., 1]) * (scale * np.exp(1j * turn * np.linspace(0, 1, 6)))[:, None]
+    moved = np.stack([z.real + x, z.imag + y], axis=-1)
+    brought = metrics.stabilised(moved)
+    assert np.abs(brought - brought[:1]).max() < 1e-8
+    assert metrics.jitter(moved) == pytest.approx(0, abs=1e-8)
+
+
+def test_jitter_of_constant_velocity_is_zero_and_of_a_zigzag_is_known():
+    lips = list(mesh.LIPS)
+    outside = sorted(set(lips) - set(metrics.RIGID))
+    assert outside == sorted(lips)  # the rigid points hold still while the lips move
+    pixels = np.repeat(points(1), 9, axis=0)
+    even = pixels.copy()
+    even[:, lips] += np.arange(9)[:, None, None] * np.array([0.3, 0.2])
+    assert metrics.jitter(even) == pytest.approx(0, abs=1e-9)
+    zigzag = pixels.copy()
+    zigzag[::2, lips, 1] += 1.5  # second difference: 3 px everywhere
+    assert metrics.jitter(zigzag) == pytest.approx(3)
+    assert metrics.jitter(pixels) == pytest.approx(0, abs=1e-9)

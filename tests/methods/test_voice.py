@@ -1,0 +1,226 @@
+"""The voice: laws on synthetic sound whose lips are known."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from likeness.clip import Clip, Motion
+from likeness.errors import BadInput
+from likeness.methods.rigged_gaussians.config import Config
+from likeness.methods.rigged_gaussians.voice import HEARING, Voice, voice_distance
+from likeness.methods.rigged_gaussians.voice_train import (
+    FAMILIES,
+    RATIO,
+    Lesson,
+    begin,
+    correlation,
+    fit,
+    opening,
+    silences,
+    train_voice,
+)
+from likeness.phones import PHONES
+from likeness.portrait import Heard
+from likeness.rig import Rig
+from likeness.run import Run
+from likeness.speech import BANDS, FLOOR, PROBABILITY_FLOOR, Statistics
+
+TIME = 400
+OPEN = PHONES.index("AA")
+SHUT = PHONES.index("M")
+
+
+def sound(time: int, seed: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Features of a made-up speech, and how open the mouth is: smooth, 0 to 1. Loudness and phones both tell."""
+    rng = np.random.default_rng(seed)
+    slow = np.convolve(rng.standard_normal(time * 4 + 60), np.hanning(25), "valid")[: time * 4]
+    wide = 1 / (1 + np.exp(-3 * slow / slow.std()))
+    shape = np.sin(np.arange(BANDS) / 9)
+    mel = -9 + 4 * wide[:, None] * shape + 0.5 * rng.standard_normal((time * 4, BANDS))
+    p = np.full((time * 4, len(PHONES)), 1e-4)
+    p[:, OPEN], p[:, SHUT] = wide, 1 - wide
+    phones = np.log(p / p.sum(1, keepdims=True) + PROBABILITY_FLOOR)
+    features = torch.from_numpy(np.concatenate([mel, phones], 1).astype(np.float32))
+    return features, wide.reshape(time, 4).mean(1)
+
+
+def face(wide: np.ndarray, seed: int = 0) -> Motion:
+    """A made-up face whose lower lip and jaw go down as the mouth opens, with a little tracking noise; metres."""
+    rng = np.random.default_rng(seed)
+    mean = rng.uniform(-0.08, 0.08, (478, 3))
+    mean[13], mean[14] = (0, 0.03, 0), (0, 0.031, 0)
+    direction = np.zeros((478, 3))
+    direction[[14, 17, 84, 314, 87, 317, 152, 148, 377], 1] = 1
+    landmarks = mean + 0.008 * wide[:, None, None] * direction + 2e-4 * rng.standard_normal((len(wide), 478, 3))
+    eyes = torch.from_numpy(rng.uniform(0.5, 1, len(wide)).astype(np.float32))
+    pose = torch.eye(4).expand(len(wide), 4, 4).clone()
+    return Motion(pose, torch.zeros(len(wide), 1), eyes, torch.from_numpy(landmarks.astype(np.float32)))
+
+
+@pytest.fixture(scope="module")
+def taught() -> tuple[Voice, Rig, Lesson, dict[str, tuple[float, float]]]:
+    features, wide = sound(TIME, 1)
+    motion = face(wide)
+    rig = Rig.fit(motion)
+    usable = np.ones(TIME, bool)
+    lesson = Lesson(features, rig.encode(motion)[:, :8], usable, usable.copy())
+    voice = begin(lesson, rig)
+    return voice, rig, lesson, {family: fit(voice, lesson, rig, family) for family in FAMILIES}
+
+
+def hear(features: torch.Tensor, start: int, stop: int, statistics: Statistics, **more) -> Heard:
+    stretch = HEARING.window(features, start, stop)
+    return Heard(stretch, statistics.mean, statistics.std, torch.ones(stop - start), **more)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_lips_that_follow_the_sound_are_learned(taught, family):
+    voice, rig, lesson, figures = taught
+    assert figures[family][0] > 0.95
+    features, wide = sound(200, 2)
+    lips = voice(hear(features, 0, 200, Statistics.of(lesson.features), voice=family))
+    moves = opening(rig, lips)
+    assert correlation(moves, torch.from_numpy(wide.astype(np.float32))) > 0.95
+    real = opening(rig, lesson.lips)
+    assert RATIO - 0.15 < moves.std() / real.std() < RATIO + 0.15
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_chunks_do_not_show(taught, family):
+    voice, _, lesson, _ = taught
+    statistics = Statistics.of(lesson.features)
+    whole = voice(hear(lesson.features, 0, 100, statistics, voice=family))
+    for cuts in ([0, 1, 2, 3, 50, 100], [0, 33, 66, 100]):
+        parts = [voice(hear(lesson.features, a, b, statistics, voice=family)) for a, b in pairwise(cuts)]
+        assert torch.allclose(torch.cat(parts), whole, atol=1e-5)
+
+
+def test_sound_outside_the_hearing_has_no_effect(taught):
+    voice, _, lesson, _ = taught
+    statistics = Statistics.of(lesson.features)
+    before = voice(hear(lesson.features, 50, 60, statistics))
+    changed = lesson.features.clone()
+    changed[: (50 - HEARING.past) * 4] += 3
+    changed[(60 + HEARING.future) * 4 :] -= 3
+    assert torch.equal(voice(hear(changed, 50, 60, statistics)), before)
+    changed[(60 + HEARING.future) * 4 - 1] += 3
+    assert not torch.equal(voice(hear(changed, 50, 60, statistics)), before)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_mouth_rests_in_silence(taught, family):
+    voice, rig, lesson, _ = taught
+    silence = torch.full((80, BANDS + len(PHONES)), float(np.log(PROBABILITY_FLOOR)))
+    silence[:, :BANDS] = float(np.log(FLOOR))
+    silence[:, BANDS + PHONES.index("SIL")] = 0
+    lips = voice(hear(silence, 0, 20, Statistics.of(lesson.features), voice=family))
+    width = opening(rig, lesson.lips).std()
+    assert (opening(rig, lips) - opening(rig, rig.rest[None])).abs().max() < 0.25 * width
+
+
+def test_the_other_voice_hears_no_mel(taught):
+    voice, _, lesson, _ = taught
+    statistics = Statistics.of(lesson.features)
+    changed = lesson.features.clone()
+    changed[:, :BANDS] += torch.randn(BANDS, generator=torch.Generator().manual_seed(0))
+    same = [voice(hear(f, 0, 50, statistics, voice="other")) for f in (lesson.features, changed)]
+    assert torch.equal(*same)
+    assert not torch.equal(*(voice(hear(f, 0, 50, statistics)) for f in (lesson.features, changed)))
+
+
+def test_amplitude_is_round_the_mouth_at_rest(taught):
+    voice, rig, lesson, _ = taught
+    statistics = Statistics.of(lesson.features)
+    one, half, none = (voice(hear(lesson.features, 0, 30, statistics, amplitude=a)) for a in (1.0, 0.5, 0.0))
+    assert torch.allclose(none, rig.rest.expand(30, -1), atol=1e-6)
+    assert torch.allclose(half - rig.rest, (one - rig.rest) / 2, atol=1e-5)
+
+
+def test_the_own_voice_is_recognised_louder_too(taught):
+    voice, _, lesson, _ = taught
+    own = Statistics.of(lesson.features)
+    assert voice.recognise(own.mean, own.std) == "own"
+    assert voice.recognise(own.mean + 2, own.std) == "own"
+    tilted = own.mean + torch.linspace(-4, 4, BANDS + len(PHONES))
+    assert voice.recognise(tilted, own.std) == "other"
+    assert voice.recognise(own.mean, own.std * 3) == "other"
+    assert float(voice_distance(own.mean[:BANDS], own.std[:BANDS], own.mean[:BANDS], own.std[:BANDS])) == 0
+
+
+def test_the_state_is_all_there_is(taught):
+    voice, _, lesson, _ = taught
+    again = Voice.restored({f"voice.{k}": v for k, v in voice.state_dict().items()} | {"gaussians.rest": torch.ones(1)})
+    assert len(again) == len(voice)
+    heard = hear(lesson.features, 0, 40, Statistics.of(lesson.features))
+    assert torch.equal(again(heard), voice(heard))
+    blank = Voice(len(voice)).state_dict()
+    assert {k: v.shape for k, v in blank.items()} == {k: v.shape for k, v in voice.state_dict().items()}
+
+
+def test_silences_end_in_digital_silence(taught):
+    rows = silences(taught[2].features)
+    assert rows[-1, :BANDS].tolist() == pytest.approx([float(np.log(FLOOR))] * BANDS)
+    assert len(rows) % 4 == 0
+
+
+def made_clip(folder: Path, scenes: list[tuple[int, int]], breaks: list[int]) -> Clip:
+    """A clip folder without pictures."""
+    time = scenes[-1][1]
+    features, wide = sound(time, 3)
+    motion = face(wide)
+    (folder / "features").mkdir(parents=True)
+    np.save(folder / "features/mel.npy", features[:, :BANDS].numpy())
+    np.save(folder / "features/phones.npy", features[:, BANDS:].numpy())
+    seen = np.ones(time, bool)
+    seen[120:124] = False
+    np.savez(
+        folder / "motion.npz",
+        seen=seen,
+        **{k: getattr(motion, k).numpy() for k in ("pose", "expression", "eyes", "landmarks")},
+    )
+    header = {
+        "format": "likeness-clip", "version": 1, "fps": 25.0, "frames": time, "size": [64, 64],
+        "camera": {"focal": 80.0, "centre": [32.0, 32.0], "size": [64, 64]}, "scenes": scenes, "breaks": breaks,
+    }  # fmt: skip
+    (folder / "clip.json").write_text(json.dumps(header))
+    return Clip.open(folder)
+
+
+def test_a_lesson_stays_within_its_scenes(tmp_path):
+    clip = made_clip(tmp_path / "c", [(0, 60), (60, 400)], [200])
+    rig = Rig.fit(clip.motion[torch.from_numpy(clip.train)])
+    lesson = Lesson.of(clip, rig, clip.train)
+    past, future = HEARING.past, HEARING.future
+    left_out = {0, past - 1, 60 - future, 59, 60, 60 + past - 1, 120, 123, 200 - future, 200, 200 + past - 1, 399}
+    assert not lesson.usable[sorted(left_out | {int(t) for t in clip.test})].any()
+    assert lesson.usable[[past, 60 - future - 1, 60 + past, 119, 124, 200 - future - 1, 200 + past]].all()
+    assert not lesson.judged[:60].any()
+
+
+def test_training_is_the_same_every_time_and_keeps_what_the_run_held(tmp_path):
+    clip = made_clip(tmp_path / "c", [(0, 300)], [])
+    rig = Rig.fit(clip.motion[torch.from_numpy(clip.train)])
+    states = []
+    for name in ("a", "b"):
+        with Run(tmp_path / name, {}) as run:
+            for _ in run.steps("head", 1):
+                pass
+            run.finish({"gaussians.rest": torch.ones(3)})
+            states.append(train_voice(clip, rig, clip.train, Config(), run).state_dict())
+            assert run.done("voice")
+            assert run.resumed["gaussians.rest"].tolist() == [1, 1, 1]
+            assert torch.equal(Voice.restored(run.resumed).amplitude, states[-1]["amplitude"])
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def test_too_little_to_learn_from_is_said(tmp_path):
+    clip = made_clip(tmp_path / "c", [(0, 300)], [])
+    rig = Rig.fit(clip.motion)
+    with Run(tmp_path / "run", {}) as run, pytest.raises(BadInput, match="least"):
+        train_voice(clip, rig, clip.train[:40], Config(), run)

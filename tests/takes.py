@@ -1,0 +1,47 @@
+"""One drawn performance that the tests share, and how to make the smallest portrait of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from likeness.video import Writer
+
+if TYPE_CHECKING:
+    from likeness.actor import Performance
+
+SIZE = 192
+SECONDS = 5.6
+STEPS = 60
+
+
+@dataclass(frozen=True)
+class Take:
+    """One performance of the actor, drawn once."""
+
+    performance: Performance
+    images: list[np.ndarray]
+
+    @property
+    def sound(self) -> tuple[np.ndarray, int]:
+        return self.performance.waveform[:, None], self.performance.rate
+
+
+def write(path: Path, images: list[np.ndarray], sound: tuple[np.ndarray, int] | None) -> Path:
+    """A video of these pictures; its size is theirs."""
+    with Writer(path, (images[0].shape[1], images[0].shape[0]), sound=sound) as video:
+        for image in images:
+            video.write(image)
+    return path
+
+
+def tiny(method: ModuleType) -> Any:
+    """The fast preset of any method with as little work as possible: few steps, and a tenth of the usual density."""
+    config = method.preset("fast", size=256)
+    steps = {f.name: min(STEPS, getattr(config, f.name)) for f in fields(config) if f.name.endswith("steps")}
+    less = {"density": 0.1, "voices": 1}
+    return replace(config, **steps, **{name: value for name, value in less.items() if hasattr(config, name)})
