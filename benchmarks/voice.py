@@ -138,7 +138,8 @@ def measure(folder: Path) -> dict[str, dict]:
 def machine() -> dict[str, str | int]:
     """Where and of what the figures are."""
     git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    names = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return {
         "machine": names[0] if names else platform.processor(),
         "cores": len(names),

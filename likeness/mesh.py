@@ -1,29 +1,40 @@
-"""The face mesh: which of its 478 landmarks is what (mediapipe's numbering; left and right are the person's own)."""
+"""The face mesh: which of its 478 landmarks is what (MediaPipe's numbering).
 
-NODES = 468
-"""Landmarks 0..467 are skin; 468..477 are the two irises, centre first."""
+"Left" and "right" are the person's own; the right eye is on the left of the picture. Rings are in order.
+"""
 
-INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
-OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
-LIPS = INNER_LIPS + OUTER_LIPS
-UPPER_INNER_LIP, LOWER_INNER_LIP = 13, 14
-MOUTH_CORNERS = (61, 291)
+POINTS = 478
+NODES = 468  # the points of the skin, without the irises
 
-JAW = (58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288)
-CHIN = (18, 200, 199, 175, 83, 313, 201, 421, 208, 428)
-CHEEKS = (205, 425, 187, 411, 207, 427, 212, 432, 216, 436)
+# fmt: off
+OUTER_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)  # a ring
+INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)  # a ring
+LIPS = OUTER_LIPS + INNER_LIPS
+UPPER_INNER_LIP, LOWER_INNER_LIP = 13, 14  # middle of the inner lips
+LIP_CORNERS = (61, 291)  # right, left
 
-RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)  # a ring, outer corner first
 LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
-RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS = (33, 133), (362, 263)
-LIDS = ((159, 145), (386, 374))
-"""Upper and lower middle of the right and the left eye's lids."""
-RIGHT_BROW = (46, 52, 53, 55, 63, 65, 66, 70, 105, 107)
-LEFT_BROW = (276, 282, 283, 285, 293, 295, 296, 300, 334, 336)
-RIGHT_IRIS, LEFT_IRIS = 468, 473
+RIGHT_UPPER_LID, RIGHT_LOWER_LID = (160, 159, 158), (144, 145, 153)  # in pairs, outer to inner
+LEFT_UPPER_LID, LEFT_LOWER_LID = (387, 386, 385), (373, 374, 380)
+RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS = (33, 133), (263, 362)  # outer, inner
+RIGHT_IRIS, LEFT_IRIS = (468, 469, 470, 471, 472), (473, 474, 475, 476, 477)  # centre first
+IRIS = RIGHT_IRIS + LEFT_IRIS
 
-FACE_OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
-TEMPLES = (127, 356)
+RIGHT_BROW = (46, 53, 52, 65, 55, 107, 66, 105, 63, 70)  # a ring: lower edge inwards, upper edge outwards
+LEFT_BROW = (276, 283, 282, 295, 285, 336, 296, 334, 293, 300)
+BROWS = RIGHT_BROW + LEFT_BROW
+
+FACE_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+             152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # a ring
+
+# Skin that lies on the skull: nose, eye corners, middle of the forehead, temples. The oval's own points slide with yaw.
+SKULL = (168, 6, 197, 195, 5, 4, 1, 122, 351, 196, 419, 3, 248, 51, 281, 45, 275, 188, 412, 174, 399, 217, 437,
+         126, 355, 198, 420, 131, 360, 33, 133, 362, 263, 130, 359, 243, 463, 9, 8, 151, 108, 337, 69, 299, 104, 333,
+         68, 298, 34, 264, 143, 372, 116, 345)
+JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
+CHIN = (199, 175, 200, 18, 171, 396, 208, 428)
+CHEEKS = (205, 425, 187, 411, 207, 427)
+TEMPLES = (127, 356)  # right, left
+LIDS = ((159, 145), (386, 374))  # upper and lower middle of the right and the left eye's lids
+# fmt: on

@@ -121,6 +121,7 @@ def _part(waveform: Float[np.ndarray, " samples"], first: int, last: int) -> Flo
     before = min(first, CONTEXT_S * 100)
     piece = waveform[(first - before) * STEP : (last + CONTEXT_S * 100) * STEP]
     with tempfile.TemporaryDirectory(prefix="likeness-") as folder:
+        _reserve(folder, len(piece) // STEP + 2 * PAD_ROWS)
         decoder = make_decoder(folder, allphone_ci=True, beam=0.0, pbeam=0.0)
         decoder.start_utt()
         decoder.process_raw(pcm(np.pad(piece, PAD_ROWS * STEP)), full_utt=True)
@@ -129,6 +130,13 @@ def _part(waveform: Float[np.ndarray, " samples"], first: int, last: int) -> Flo
         scores = read_log(next(Path(folder).glob("*.sen")).read_bytes())
     found = to_posteriors(scores[DROP_ROWS + before : DROP_ROWS + before + last - first])
     return np.pad(found, ((0, last - first - len(found)), (0, 0)), mode="edge")
+
+
+def _reserve(folder: str, rows: int) -> None:
+    """Raise OSError where the decoder's log would not fit on the disk: the decoder itself would crash the process."""
+    path = Path(folder) / "reserved"
+    path.write_bytes(bytes(4096 + rows * (2 + 3 * len(PHONES) * STATES)))
+    path.unlink()
 
 
 def _in_child(waveform: Float[np.ndarray, " samples"], first: int, last: int) -> Float[np.ndarray, "rows 42"]:

@@ -1,8 +1,8 @@
 """Rig: motion <-> a small conditioning vector.
 
 The conditioning of a frame is 8 lip and jaw coefficients, blink, 3 brow values (right height, left height, frown),
-2 gaze values and how far the eyes are opened beyond the usual, each z-scored over the training frames. It is all that a method needs to know of a face; tracked motion,
-sound, or a hand-drawn curve can all fill it. Lengths are metres.
+2 gaze values and how far the eyes are opened beyond the usual, each z-scored over the training frames. It is all that a
+method needs to know of a face; tracked motion, sound, or a hand-drawn curve can all fill it. Lengths are metres.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from likeness import mesh
 from likeness.clip import Motion
 
 LIP_COEFFICIENTS = 8
-NAMES = (*(f"lips {i}" for i in range(LIP_COEFFICIENTS)), "blink", "right brow", "left brow", "frown", "gaze x", "gaze y", "wide eyes")
+LIP_NAMES = tuple(f"lips {i}" for i in range(LIP_COEFFICIENTS))
+NAMES = (*LIP_NAMES, "blink", "right brow", "left brow", "frown", "gaze x", "gaze y", "wide eyes")
 SIZE = len(NAMES)
 LIP_POINTS = mesh.LIPS + mesh.JAW + mesh.CHIN + mesh.CHEEKS
 
@@ -127,7 +128,7 @@ def _upper_face(motion: Motion, open_lids: Tensor) -> Float[Tensor, "time 7"]:
     points = motion.landmarks
     right, left = points[:, mesh.RIGHT_EYE_CORNERS].mean(1), points[:, mesh.LEFT_EYE_CORNERS].mean(1)
     right_brow, left_brow = points[:, mesh.RIGHT_BROW].mean(1), points[:, mesh.LEFT_BROW].mean(1)
-    gaze = (points[:, mesh.RIGHT_IRIS] - right + points[:, mesh.LEFT_IRIS] - left)[:, :2] / 2
+    gaze = (points[:, mesh.RIGHT_IRIS[0]] - right + points[:, mesh.LEFT_IRIS[0]] - left)[:, :2] / 2
     frown = points[:, 55, 0] - points[:, 285, 0]
     wide = (_lids(points) - open_lids).clamp_min(0)
     columns = [1 - motion.eyes, right[:, 1] - right_brow[:, 1], left[:, 1] - left_brow[:, 1], frown, *gaze.T, wide]

@@ -50,8 +50,8 @@ class Delivery:
     """Behind the person: the clip's, nothing (for .webm or a folder of PNG), a picture file, or a colour like #20a040."""
     close_in_silence: bool = True
     """Whether the mouth closes when nobody speaks."""
-    seed: int = 0
-    """Of blink times."""
+    blink_seed: int = 0
+    """Of the times of the blinks."""
 
 
 class Speech:
@@ -108,7 +108,7 @@ class Speech:
         if self.delivery.eyes == "clip":
             return motion
         if self.delivery.eyes == "blinks":
-            return replace(motion, eyes=blinks(start, stop, self.delivery.seed))
+            return replace(motion, eyes=blinks(start, stop, self.delivery.blink_seed))
         return replace(motion, eyes=torch.full((stop - start,), float(self.delivery.eyes)))
 
     def save(self, path: str | os.PathLike) -> Path:
@@ -147,7 +147,7 @@ def _check_numbers(delivery: Delivery) -> None:
         ("amplitude", delivery.amplitude, 0, 10),
         ("smooth", delivery.smooth, 0, 1000),
         ("eyes", eyes, 0, 1),
-        ("seed", delivery.seed, 0, math.inf),
+        ("blink_seed", delivery.blink_seed, 0, math.inf),
     ):
         if not low <= value <= high:
             raise BadInput(f"{name} is {value}; it must lie between {low} and {high}.")

@@ -111,7 +111,7 @@ def test_rendering_gives_pictures_of_the_stage(made, heard, clip):
     layer, _ = made.render(made.listen(heard)[:2], clip.motion[:2])
     width, height = made.stage.camera.size
     assert isinstance(layer, Layer) and layer.rgb.shape == (2, height, width, 3) and layer.alpha.shape == (2, height, width)
-    assert 0 <= float(layer.alpha.min()) and float(layer.alpha.max()) <= 1 + 1e-5
+    assert float(layer.alpha.min()) >= 0 and float(layer.alpha.max()) <= 1 + 1e-5
     assert layer.rgb.isfinite().all() and float(layer.alpha.mean()) > 0.05  # there is a head
 
 

@@ -87,7 +87,7 @@ def test_at_rest_the_mouth_is_nearly_closed(rig):
 def test_no_triangle_closes_the_mouth(rig):
     inside = np.isin(rig.triangles.numpy(), mesh.INNER_LIPS).all(1)
     assert len(rig.triangles) > mesh.NODES and not inside.any()
-    assert 0 <= rig.triangles.min() and rig.triangles.max() < mesh.NODES
+    assert rig.triangles.min() >= 0 and rig.triangles.max() < mesh.NODES
 
 
 def test_a_hand_value_of_the_opening():

@@ -12,7 +12,7 @@ CAMERA = Camera(100.0, (32.0, 32.0), (64, 64))
 
 
 def violation(call) -> str:
-    with pytest.raises(Exception) as caught:  # noqa: B017, PT011 - jaxtyping's class is private
+    with pytest.raises(Exception) as caught:
         call()
     return f"{type(caught.value).__module__}.{type(caught.value).__name__}"
 

@@ -24,8 +24,6 @@ RECIPES = {
 
 Box = tuple[int, int, int, int]
 Image = UInt8[np.ndarray, "height width 3"]
-RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 5, 1, 2, 98, 327, 10, 109, 338, 67, 297)
-"""Eye corners, nose and forehead: what moves with the skull."""
 
 
 def psnr(image: Image, real: Image, box: Box | None = None) -> float:
@@ -87,8 +85,8 @@ def follows(drawn: Float[np.ndarray, " time"], real: Float[np.ndarray, " time"])
 
 
 def stabilised(pixels: Float[np.ndarray, "time k 2"]) -> Float[np.ndarray, "time k 2"]:
-    """Landmarks brought to the mean place by the similarity that the rigid ones tell: head movement is taken out."""
-    rigid = pixels[:, list(RIGID)]
+    """Landmarks brought to the mean place by the similarity that those on the skull tell: head movement is taken out."""
+    rigid = pixels[:, list(mesh.SKULL)]
     target = rigid.mean(0)
     centre, target_centre = rigid.mean(1, keepdims=True), target.mean(0)
     a, b = rigid - centre, target - target_centre

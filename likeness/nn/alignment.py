@@ -148,7 +148,7 @@ def solve_positive(matrix, right):
 
 
 @compiled(finite=True)
-def _normal(position, cell, value, columns, frame, warp, huber):  # noqa: PLR0917 - Numba takes no keywords only
+def _normal(position, cell, value, columns, frame, warp, huber):
     """Normal equations of one Gauss-Newton step: J^T W J and J^T W r."""
     nodes = warp.shape[0] * warp.shape[1]
     flat = warp.reshape(nodes, 2)

@@ -57,7 +57,7 @@ def draw_over(texture: np.ndarray, lattice: np.ndarray, place: tuple[float, floa
 
 
 @compiled(finite=True)
-def _over(texture, lattice, scale, top, under, out, factor, bias):  # noqa: PLR0917 - Numba takes no keywords only
+def _over(texture, lattice, scale, top, under, out, factor, bias):
     height, width, channels = under.shape
     rows, columns, _ = texture.shape
     one = np.float32(1)

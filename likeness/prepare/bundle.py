@@ -14,8 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from likeness.camera import Camera
-from likeness.prepare.generic_face import generic_face
-from likeness.prepare.landmarks import (
+from likeness.mesh import (
     BROWS,
     CHEEKS,
     CHIN,
@@ -26,8 +25,9 @@ from likeness.prepare.landmarks import (
     LIPS,
     POINTS,
     RIGHT_EYE,
-    RIGID,
+    SKULL,
 )
+from likeness.prepare.generic_face import generic_face
 
 OUTER_EYE_CORNERS_M = 0.089
 """Distance between the outer eye corners: sets the scale of every head. Adults' mean of biocular breadth (91 mm in men,
@@ -40,7 +40,7 @@ NOISE_FRAMES = 20.0  # landmark errors last: so many frames, and so many neighbo
 NOISE_POINTS = 8.0  # count as one when weighed against a prior
 KEYFRAMES = 200
 ROUNDS = 10
-POSE_POINTS = np.array(sorted({*BROWS, *CHEEKS, *CHIN, *FACE_OVAL, *IRIS, *JAW, *LEFT_EYE, *LIPS, *RIGHT_EYE, *RIGID}))
+POSE_POINTS = np.array(sorted({*BROWS, *CHEEKS, *CHIN, *FACE_OVAL, *IRIS, *JAW, *LEFT_EYE, *LIPS, *RIGHT_EYE, *SKULL}))
 """Points that poses and coefficients are solved from: neighbours err together, all 478 cost 2.5 times as much in
 vain."""
 
@@ -213,8 +213,8 @@ def rigid_modes(mean: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "6 k 3"]:
 def without_rigid(moves: Float[np.ndarray, "n k 3"], mean: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "n k 3"]:
     """Displacements less the rigid motion of the points on the skull: an opening jaw shall not turn the head."""
     modes = rigid_modes(mean)
-    on_skull = modes[:, list(RIGID)].reshape(6, -1)
-    share = np.linalg.lstsq(on_skull.T, moves[:, list(RIGID)].reshape(len(moves), -1).T, rcond=None)[0]
+    on_skull = modes[:, list(SKULL)].reshape(6, -1)
+    share = np.linalg.lstsq(on_skull.T, moves[:, list(SKULL)].reshape(len(moves), -1).T, rcond=None)[0]
     return moves - np.tensordot(share.T, modes, 1)
 
 
@@ -279,7 +279,7 @@ def _to_head_frame(
     mean: Float[np.ndarray, "k 3"],
 ) -> tuple[Float[np.ndarray, "3 3"], float, Float[np.ndarray, "3"]]:
     """Turn, scale and origin that lay a face onto the generic one: looking straight ahead, eyes at their distance."""
-    rigid = list(RIGID)
+    rigid = list(SKULL)
     origin = mean[rigid].mean(0)
     model = generic_face()[rigid] - generic_face()[rigid].mean(0)
     u, _, vt = np.linalg.svd(model.T @ (mean[rigid] - origin))

@@ -31,11 +31,11 @@ from likeness.camera import Camera
 from likeness.clip import FORMAT, FPS, PARTS, VERSION, Clip, landmarks_from_pixels, read_picture
 from likeness.errors import BadInput, LikenessError
 from likeness.files import unwritable, write_atomically
-from likeness.mesh import FACE_OVAL, INNER_LIPS
+from likeness.mesh import FACE_OVAL, INNER_LIPS, SKULL
 from likeness.prepare import pictures, tasks
 from likeness.prepare.bundle import View, adjust, keyframes, rotation_matrix, solve_frames
 from likeness.prepare.expression import express
-from likeness.prepare.landmarks import RIGID, FaceMesh
+from likeness.prepare.landmarks import FaceMesh
 from likeness.prepare.scenes import Changes, find_scenes
 from likeness.prepare.sound import place_sound
 from likeness.prepare.steps import Steps
@@ -315,7 +315,7 @@ def in_our_head_frame(
     """The same motion seen from our head frame: a turn, shift and scale of theirs, found so that our mean face,
     moved by their poses, falls onto the mesh. Every pose changes by the same similarity; the motion stays theirs.
     """
-    rigid = list(RIGID)
+    rigid = list(SKULL)
     chosen = np.unique(np.linspace(0, len(theirs) - 1, 60).round().astype(int))
     target, view = pixels[chosen][:, rigid].astype(np.float64), theirs[chosen]
     centre = np.asarray(camera.centre)

@@ -15,22 +15,22 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from likeness.errors import BadInput
-from likeness.prepare.bundle import without_rigid
-from likeness.prepare.landmarks import (
+from likeness.mesh import (
     LEFT_BROW,
     LEFT_EYE_CORNERS,
     LEFT_IRIS,
     LEFT_LOWER_LID,
     LEFT_UPPER_LID,
     LIP_CORNERS,
-    LOWER_INNER,
+    LOWER_INNER_LIP,
     RIGHT_BROW,
     RIGHT_EYE_CORNERS,
     RIGHT_IRIS,
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
-    UPPER_INNER,
+    UPPER_INNER_LIP,
 )
+from likeness.prepare.bundle import without_rigid
 
 ACTION_UNITS = ("AU01", "AU02", "AU04", "AU10", "AU12", "AU18", "AU20", "AU25", "AU26", "AU45")
 NAMES = (*ACTION_UNITS, "brow_right", "brow_left", "frown", "lip_opening", "lip_width", "gaze_x", "gaze_y")
@@ -75,7 +75,7 @@ def express(
     eyes = eye_opening(face, turns, seen)
     width = _distance(face, *LIP_CORNERS)
     # seen from the front: the lower lip stands millimetres behind the upper, also when they touch
-    opening = np.linalg.norm(face[:, UPPER_INNER, :2] - face[:, LOWER_INNER, :2], axis=1).astype(np.float64)
+    opening = np.linalg.norm(face[:, UPPER_INNER_LIP, :2] - face[:, LOWER_INNER_LIP, :2], axis=1).astype(np.float64)
     inner, outer = -face[:, INNER_BROWS, 1].mean(1), -face[:, OUTER_BROWS, 1].mean(1)
     frown = -0.5 * (_distance(face, 107, 336) + _distance(face, 55, 285))
     corners = -face[:, LIP_CORNERS, 1].mean(1)

@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from likeness.clip import PARTS
+from likeness.mesh import FACE_OVAL, INNER_LIPS, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE, SKULL
 from likeness.prepare.guided import COARSE, guided_labels, posterior, winners
-from likeness.prepare.landmarks import FACE_OVAL, INNER_LIPS, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE, RIGID
 
 WORK = 256  # scores are made at this size
 BACKGROUND, SKIN, HAIR, CLOTHES = range(4)
@@ -142,7 +142,7 @@ class Parser:
         person = person * _largest(person > 0.5, grow=4)
         if pixels is not None:
             pixels = np.asarray(pixels[:, :2], np.float64) * (WORK / np.array([image.shape[1], image.shape[0]]))
-            self._last = similarity(pixels[list(RIGID)], self.template[list(RIGID)])
+            self._last = similarity(pixels[list(SKULL)], self.template[list(SKULL)])
         to_face = self._last if self._last is not None else np.array([[0.4, 0, 0], [0, 0.4, 0]])
         return Look(colour_bins(small), person, pixels, to_face)
 
@@ -263,7 +263,7 @@ def _face_template(shapes: Float[np.ndarray, "frames 478 2"]) -> Float[np.ndarra
     first = shapes[np.argsort(height)[len(height) // 2]]
     aligned = []
     for shape in shapes:
-        m = similarity(shape[list(RIGID)], first[list(RIGID)])
+        m = similarity(shape[list(SKULL)], first[list(SKULL)])
         aligned.append(shape @ m[:, :2].T + m[:, 2])
     mean = np.median(aligned, axis=0)
     cells = (GRID - 1) / (HIGH[0] - LOW[0])
@@ -324,7 +324,7 @@ def _clean(scores: np.ndarray, pixels: np.ndarray, template: np.ndarray) -> Floa
 
 def _below(pixels: np.ndarray, template: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Mask of what lies below the jaw line continued to the sides and downwards without end."""
-    from_face = similarity(template[list(RIGID)], pixels[list(RIGID)])
+    from_face = similarity(template[list(SKULL)], pixels[list(SKULL)])
     cells = (GRID - 1) / (HIGH[0] - LOW[0])
     right, down = (from_face[:, i] * cells for i in (0, 1))  # one face height, in pixels
     line = pixels[list(LOWER_JAW)]
@@ -336,7 +336,7 @@ def _below(pixels: np.ndarray, template: np.ndarray, size: tuple[int, int]) -> n
 
 def _split_skin(parts: np.ndarray, pixels: np.ndarray, template: np.ndarray) -> None:
     """Skin above the jaw line is face, just below it neck, beyond that (hands, bare shoulders) torso. In place."""
-    from_face = similarity(template[list(RIGID)], pixels[list(RIGID)])
+    from_face = similarity(template[list(SKULL)], pixels[list(SKULL)])
     cells = (GRID - 1) / (HIGH[0] - LOW[0])
     right, down = (from_face[:, i] * cells for i in (0, 1))
     skin = (parts == PARTS["face"]).astype(np.uint8)

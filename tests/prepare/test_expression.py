@@ -4,6 +4,19 @@ import numpy as np
 import pytest
 
 from likeness.errors import BadInput
+from likeness.mesh import (
+    INNER_LIPS,
+    LEFT_IRIS,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LIPS,
+    LOWER_INNER_LIP,
+    RIGHT_BROW,
+    RIGHT_IRIS,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_INNER_LIP,
+)
 from likeness.prepare.bundle import rotation_matrix
 from likeness.prepare.expression import (
     CLOSED_SHARE,
@@ -15,19 +28,6 @@ from likeness.prepare.expression import (
     without_turns,
 )
 from likeness.prepare.generic_face import generic_face
-from likeness.prepare.landmarks import (
-    INNER_LIPS,
-    LEFT_IRIS,
-    LEFT_LOWER_LID,
-    LEFT_UPPER_LID,
-    LIPS,
-    LOWER_INNER,
-    RIGHT_BROW,
-    RIGHT_IRIS,
-    RIGHT_LOWER_LID,
-    RIGHT_UPPER_LID,
-    UPPER_INNER,
-)
 
 T = 100
 LOWER_INNER_LIPS = INNER_LIPS[1:10]
@@ -87,8 +87,8 @@ def test_what_moves_the_whole_head_is_no_expression():
     assert np.abs(moved - moved.mean(0)).max() > 2e-3
     talking = face.copy()
     talking[::2, list(LIPS), 1] += 0.005
-    assert np.abs(np.diff(settled(talking, seen)[:, LOWER_INNER, 1])).min() > 0.0045
-    assert UPPER_INNER in LIPS
+    assert np.abs(np.diff(settled(talking, seen)[:, LOWER_INNER_LIP, 1])).min() > 0.0045
+    assert UPPER_INNER_LIP in LIPS
 
 
 def test_pose_is_regressed_out_and_the_rest_stays():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from likeness import mesh
 from likeness.errors import MissingAsset
 from likeness.prepare import landmarks
 from likeness.prepare.generic_face import generic_face
@@ -13,18 +14,18 @@ SETS = ["OUTER_LIPS", "INNER_LIPS", "FACE_OVAL", "RIGHT_EYE", "LEFT_EYE", "RIGHT
 
 @pytest.mark.parametrize("name", SETS)
 def test_rings_do_not_cross_themselves(name):
-    ring = generic_face()[list(getattr(landmarks, name)), :2]
+    ring = generic_face()[list(getattr(mesh, name)), :2]
     a, b = ring, np.roll(ring, -1, 0)
     area = abs(np.sum(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])) / 2
     around = ring[np.argsort(np.arctan2(*(ring - ring.mean(0)).T))]
     c, d = around, np.roll(around, -1, 0)
     assert area == pytest.approx(abs(np.sum(c[:, 0] * d[:, 1] - c[:, 1] * d[:, 0])) / 2, rel=0.25)
-    assert len(set(getattr(landmarks, name))) == len(ring)
+    assert len(set(getattr(mesh, name))) == len(ring)
 
 
-@pytest.mark.parametrize("name", ["LIPS", "FACE_OVAL", "BROWS", "IRIS", "RIGID", "JAW", "CHIN", "CHEEKS"])
+@pytest.mark.parametrize("name", ["LIPS", "FACE_OVAL", "BROWS", "IRIS", "SKULL", "JAW", "CHIN", "CHEEKS"])
 def test_sets_are_their_own_mirror_image(name):
-    points = generic_face()[list(getattr(landmarks, name))]
+    points = generic_face()[list(getattr(mesh, name))]
     distance = np.linalg.norm(points[:, None] * [-1, 1, 1] - points[None], axis=-1)
     assert distance.min(1).max() < 5e-4
 

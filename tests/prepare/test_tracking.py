@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from likeness.camera import Camera, to_camera
 from likeness.errors import BadInput
+from likeness.mesh import SKULL
 from likeness.prepare.bundle import (
     OUTER_EYE_CORNERS_M,
     Shape,
@@ -25,7 +26,6 @@ from likeness.prepare.bundle import (
 )
 from likeness.prepare.flow import Flow, follow
 from likeness.prepare.generic_face import generic_face
-from likeness.prepare.landmarks import RIGID
 from likeness.prepare.steady import residuals, steady
 from likeness.prepare.tracking import _steady, cut, flow_error, track
 
@@ -46,7 +46,7 @@ def act(length: int = 120, noise_px: float = 0.0, seed: int = 0, turn: float = 0
     """A random person who turns, nods and deforms smoothly."""
     rng = np.random.default_rng(seed)
     mean = generic_face() * (1 + rng.normal(0, 0.03, 3)) + smooth(rng.normal(0, 1, (478, 3)), 0) * 0.002
-    mean = mean - mean[list(RIGID)].mean(0)
+    mean = mean - mean[list(SKULL)].mean(0)
     mean *= OUTER_EYE_CORNERS_M / np.linalg.norm(mean[33] - mean[263])
     lower = np.clip((mean[:, 1] - 0.02) / 0.05, 0, 1)
     directions = np.zeros((3, 478, 3))
@@ -101,8 +101,8 @@ def test_projection_is_the_camera_s_and_its_derivative_is_right():
 def test_directions_without_rigid_modes_leave_the_skull_where_it_is():
     moves = np.random.default_rng(2).normal(0, 1e-3, (4, 478, 3))
     rest = without_rigid(moves, generic_face())
-    modes = rigid_modes(generic_face())[:, list(RIGID)].reshape(6, -1)
-    assert np.abs(modes @ rest[:, list(RIGID)].reshape(4, -1).T).max() < 1e-9
+    modes = rigid_modes(generic_face())[:, list(SKULL)].reshape(6, -1)
+    assert np.abs(modes @ rest[:, list(SKULL)].reshape(4, -1).T).max() < 1e-9
     assert np.abs(without_rigid(rigid_modes(generic_face()), generic_face())).max() < 1e-9
 
 
@@ -137,7 +137,7 @@ def test_bundle_adjustment_finds_person_focal_length_and_poses():
     # a head frame that is turned against the true one by a constant is as good
     assert np.median(angle(turned, np.tile(usual, (80, 1, 1)))) < 1.0
     assert np.linalg.norm(shape.mean[33] - shape.mean[263]) == pytest.approx(OUTER_EYE_CORNERS_M, rel=1e-6)
-    assert np.abs(shape.mean[list(RIGID)].mean(0)).max() < 1e-9
+    assert np.abs(shape.mean[list(SKULL)].mean(0)).max() < 1e-9
     generic = solve_frames(true.pixels, Shape(generic_face(), np.zeros((0, 478, 3))), camera, start, np.zeros((80, 0)))
     assert fit.error.mean() < 0.25 * generic.error.mean()
     assert fit.error.mean() < 0.8
@@ -164,7 +164,7 @@ def test_landmarks_project_exactly_to_what_was_seen_and_poses_are_rigid():
 
 def skin_flow(true: Act, gaps: tuple[int, ...] = (1, 5)) -> tuple[Flow, np.ndarray]:
     """What flow would see of points on the skull, and how far away they are."""
-    points = true.shape.mean[list(RIGID)] @ np.swapaxes(true.view.rotation, 1, 2) + true.view.shift[:, None]
+    points = true.shape.mean[list(SKULL)] @ np.swapaxes(true.view.rotation, 1, 2) + true.view.shift[:, None]
     pixels = projection(points, CAMERA)[0]
     length, count = pixels.shape[:2]
     parts = [(t, g) for g in gaps for t in range(length - g)]

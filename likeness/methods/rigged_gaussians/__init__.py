@@ -12,8 +12,8 @@ from likeness.clip import Clip
 from likeness.errors import BadInput
 from likeness.methods.rigged_gaussians.config import Config, preset
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
-from likeness.methods.rigged_gaussians.model import Model
 from likeness.methods.rigged_gaussians.head_train import train_head
+from likeness.methods.rigged_gaussians.model import Model
 from likeness.methods.rigged_gaussians.voice import HEARING, Voice
 from likeness.methods.rigged_gaussians.voice_train import train_voice
 from likeness.nn.torso import Torso
@@ -38,15 +38,17 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Mode
             f"{clip.folder}: only {len(frames)} training frames show the face; at least {FEWEST_FRAMES} (4 s) are needed. "
             "Film a longer take, or one in which the face stays in view."
         )
+    for name in HEARING.features:
+        clip.features(name)  # what is missing is said before the minutes of training, not after
     settings = {**asdict(config), "clip": clip.header["source"], "camera": clip.header["camera"]}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
+        torso = Torso.fit(clip, config.size, frames)  # first: it says within seconds when there is none
         gaussians = train_head(clip, rig, frames, config, run) if not run.done("head") else Gaussians.restored(run.resumed)
         voice = train_voice(clip, rig, frames, config, run) if not run.done("voice") else Voice.restored(run.resumed)
         model = Model(config, HEARING, gaussians, voice)
         model.rig = rig
         size = (config.size, config.size)
-        torso = Torso.fit(clip, config.size, frames)
         camera = clip.camera.scaled(size)
         background = torch.from_numpy(clip.plate(config.size))
         model.stage = Stage(camera, clip.motion[torch.from_numpy(frames)], background, torso)

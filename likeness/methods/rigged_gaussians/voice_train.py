@@ -29,10 +29,11 @@ JITTER = 1e-6
 BLOCKS, GAP = 6, 12  # of the frames that are left out in turn, and frames on each side that are not used then
 RATIO = 0.95  # of the opening's real movement, in frames left out, that the amplitude is set for
 AMPLITUDES = (1.0, 2.0)
-SILENCES = (0.25, 0.5, 0.75, 1.0)
-"""How far down from the clip's quietest rows to digital silence. Nearer to them it contradicts short pauses, in which real
-mouths stay open (r .751 with 0 and .15 among them against .754); the gate closes those that last."""
-SILENCE_FRAMES = 12  # of each: longer than a window, and enough to outweigh the ridge
+SILENCES = (0.5, 1.0)
+"""How far down from the clip's quietest rows to digital silence. More levels, nearer to the quiet rows, contradict short
+pauses, in which real mouths stay open (r .664 with four levels of 12 frames against .669 on a second clip of a minute);
+the gate closes the mouth in pauses that last."""
+SILENCE_FRAMES = 8  # of each: longer than a window, and enough to outweigh the ridge
 PIECE = 5 * 100
 """Rows of the pieces of sound that set the limit of the own voice. With 5 s it let through none of 20 other recordings and
 kept held-out 3 to 19 s of the person's own, for three clips; with 2 s (sound.md) it took 7 and 12 of them for the own voice."""
@@ -176,19 +177,17 @@ def _solve(gram: Float[Tensor, "keys keys"], pull: Float[Tensor, "keys lips"]) -
 def set_amplitude(
     voice: Voice, rig: Rig, family: Family, guess: Float[Tensor, "frames lips"], real: Float[Tensor, "frames lips"]
 ) -> tuple[float, float]:
-    """Ridge regression moves as much as it is sure of. Enlarge what it knows until the opening moves RATIO as much as
-    the real one; coefficients that it hardly predicts stay shrunk to the mean. Both arguments lack the bias."""
+    """Ridge regression moves as much as it is sure of. Enlarge that until the opening moves RATIO as much as the real one,
+    all coefficients alike: the opening is a balance between them (weights by how sure each is cost .013 of r). Both arguments
+    lack the bias. Returns r and the plain ratio."""
     bias = voice.memory(family).bias
-    sure = torch.stack([correlation(g, r) for g, r in zip(guess.T, real.T)])
-    known = ((sure - 0.2) / 0.3).clamp(0, 1)
-    truth = opening(rig, real + bias)
-    plain = opening(rig, guess + bias)
+    truth, plain = opening(rig, real + bias), opening(rig, guess + bias)
     low, high = AMPLITUDES
     for _ in range(20):
         factor = (low + high) / 2
-        moves = opening(rig, guess * (1 + (factor - 1) * known) + bias).std()
+        moves = opening(rig, guess * factor + bias).std()
         low, high = (factor, high) if moves < RATIO * truth.std() else (low, factor)
-    voice.amplitude[FAMILIES.index(family)] = 1 + (low - 1) * known
+    voice.amplitude[FAMILIES.index(family)] = low
     return float(correlation(plain, truth)), float(plain.std() / truth.std())
 
 

@@ -1,0 +1,263 @@
+"""The command line: every kind of bad input gets one clear message and its exit code, and destroys nothing."""
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from likeness import methods
+from likeness.cli import run
+from likeness.speak import Speech
+from tests.takes import SIZE, tiny
+
+SECONDS = 30.0  # "within seconds", on a machine that others use, too
+
+
+@pytest.fixture
+def fails(tmp_path, capsys):
+    """Run a command that must fail with an exit code and a message, and change nothing in `tmp_path`."""
+
+    def call(code: int, *words: object, says: str = "") -> str:
+        before = contents(tmp_path)
+        began = time.monotonic()
+        capsys.readouterr()
+        assert run([str(word) for word in words]) == code
+        out, err = capsys.readouterr()
+        assert time.monotonic() - began < SECONDS
+        assert "Traceback" not in err and out == ""
+        if code not in (2,):
+            assert err.startswith("likeness: ") and err.count("likeness: ") == 1 and len(err.strip().splitlines()) == 1
+        assert says in err
+        assert contents(tmp_path) == before
+        return err
+
+    return call
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b"" for p in folder.rglob("*")}
+
+
+# ---- what goes well
+
+
+def test_speak_with_names_of_spaces_and_quotes(portrait_file, speech_file, tmp_path, capsys):
+    portrait = shutil.copy(portrait_file, tmp_path / 'my "own" portrait\'s file.portrait')
+    sound = shutil.copy(speech_file, tmp_path / "a 'quoted' sound $HOME.wav")
+    out = tmp_path / 'out; rm -rf "x" é.mp4'
+    assert run(["speak", str(portrait), str(sound), str(out), "--json", "--pose", "fixed", "--eyes", "0.9"]) == 0
+    printed = capsys.readouterr().out
+    assert json.loads(printed) | {"frames": 58, "out": str(out)} == json.loads(printed) and printed.count("\n") == 1
+    assert out.stat().st_size > 1000
+    assert run(["speak", str(portrait), str(sound), str(out), "--eyes", "blinks", "--background", "#102030"]) == 0
+    assert "58 frames" in capsys.readouterr().out  # a result may be made again
+
+
+def test_prepare_that_has_nothing_to_do(clip, actor_video, capsys, tmp_path):
+    if not (clip.folder / "steps" / "source.json").is_file():
+        pytest.skip("the clip was not prepared here")
+    assert run(["prepare", str(actor_video), str(clip.folder), "--size", str(SIZE), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["frames"] == len(clip) and "nothing to do" in err
+
+
+def test_train_and_evaluate(clip, portrait_file, tmp_path, monkeypatch, capsys):
+    home = methods.get(methods.DEFAULT)
+    config = tiny(home)
+    monkeypatch.setattr(home, "preset", lambda name, size, seed: config)
+    out = tmp_path / "a.portrait"
+    shutil.copytree(portrait_file.with_name(portrait_file.name + ".run"), tmp_path / "a.portrait.run")  # all but done
+    assert run(["train", "rigged-gaussians", str(clip.folder), str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["portrait"] == str(out)
+    assert out.read_bytes() == portrait_file.read_bytes()
+    assert run(["evaluate", str(out), str(clip.folder), "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1 and json.loads(printed)["table"][0]["row"] == "tracked"
+    assert (tmp_path / "a.portrait.sheet.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "method"),
+    [
+        (["clip", "out.portrait"], "rigged-gaussians"),
+        (["rigged-gaussians", "clip", "out.portrait"], "rigged-gaussians"),
+        (["rigged_gaussians", "clip", "out.portrait", "--seed", "4"], "rigged_gaussians"),
+        (["clip", "out.portrait", "--method", "another"], "another"),
+    ],
+)
+def test_the_method_may_be_the_first_word(words, method, monkeypatch, capsys):
+    called = {}
+    monkeypatch.setattr(methods, "train", lambda clip, out, name, **more: called.update(c=clip, o=out, n=name, **more))
+    assert run(["train", *words]) == 0
+    assert called["c"] == Path("clip") and called["o"] == Path("out.portrait") and called["n"] == method
+    assert called["size"] == 256 and called["seed"] == (4 if "--seed" in words else 0)
+
+
+# ---- usage: 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["sing"], ["speak"], ["train", "a", "b", "c"], ["train", "a", "b", "--size", "300"], ["speak", "a", "b", "c", "--wrong"]],
+)
+def test_usage(fails, words):
+    assert fails(2, *words)
+
+
+def test_help_is_no_error(capsys):
+    for words in (["--help"], ["speak", "--help"]):
+        assert run(words) == 0
+    assert "transparent" in capsys.readouterr().out
+
+
+# ---- bad input: 3
+
+
+def test_not_a_video(fails, tmp_path, portrait_file, speech_file):
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("this is no video")
+    fails(3, "prepare", tmp_path / "none.mp4", tmp_path / "clip", says="no such file")
+    fails(3, "prepare", tmp_path / "empty.mp4", tmp_path / "clip", says="0 bytes")
+    fails(3, "prepare", tmp_path / "text.mp4", tmp_path / "clip", says="text.mp4")
+    fails(3, "prepare", speech_file, tmp_path / "clip", says="speech.wav")
+    fails(3, "prepare", tmp_path, tmp_path / "clip", says="folder")
+    fails(3, "animate", tmp_path / "text.mp4", speech_file, tmp_path / "out.mp4", says="text.mp4")
+
+
+def test_not_a_sound(fails, tmp_path, portrait_file, actor_video):
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("this is no sound")
+    out = tmp_path / "out.mp4"
+    for sound, says in (("none.wav", "no such file"), ("empty.wav", "0 bytes"), ("text.wav", "text.wav")):
+        fails(3, "speak", portrait_file, tmp_path / sound, out, says=says)
+        fails(3, "animate", actor_video, tmp_path / sound, out, says=says)  # at once, not after training
+
+
+def test_not_a_clip(fails, tmp_path, portrait_file, clip):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "clip.json").write_text("{")
+    out = tmp_path / "a.portrait"
+    for command in (("train", "{}", out), ("evaluate", portrait_file, "{}", "--sheet", tmp_path / "sheet.png")):
+        for name, says in (("none", "no such folder"), ("folder", "not a clip"), ("damaged", "clip.json")):
+            fails(3, *(tmp_path / name if word == "{}" else word for word in command), says=says)
+    fails(3, "train", portrait_file, out, says="a file, not a clip")
+    fails(3, "train", clip.folder, out, "--method", "no-such-method", says="rigged_gaussians")
+
+
+def test_not_a_portrait(fails, tmp_path, portrait_file, speech_file, clip):
+    short = tmp_path / "short.portrait"
+    short.write_bytes(portrait_file.read_bytes()[:100_000])
+    (tmp_path / "empty.portrait").touch()
+    for path, says in (
+        (short, "cut short"), (tmp_path / "empty.portrait", "cut short"), (speech_file, "not a portrait"),
+        (tmp_path / "none.portrait", "no such portrait"), (clip.folder, "a folder"),
+    ):  # fmt: skip
+        fails(3, "speak", path, speech_file, tmp_path / "out.mp4", says=says)
+    fails(3, "evaluate", short, clip.folder, says="cut short")
+
+
+def test_places_that_cannot_be_written_are_told_before_the_work(fails, tmp_path, portrait_file, speech_file, clip, actor_video):
+    (tmp_path / "file").touch()
+    nowhere, proc = tmp_path / "nowhere", Path("/proc")
+    fails(3, "speak", portrait_file, speech_file, nowhere / "a.mp4", says="no folder")
+    fails(3, "speak", portrait_file, speech_file, proc / "a.mp4", says="/proc/a.mp4")
+    fails(3, "speak", portrait_file, speech_file, tmp_path / "a.xyz", says=".xyz")
+    fails(3, "speak", portrait_file, speech_file, tmp_path / "file" / "a.mp4", says="no folder")
+    fails(3, "train", clip.folder, nowhere / "a.portrait", says="no folder")
+    fails(3, "train", clip.folder, proc / "a.portrait", says="/proc/a.portrait")
+    fails(3, "train", clip.folder, tmp_path, says="is a folder")
+    fails(3, "evaluate", portrait_file, clip.folder, "--sheet", nowhere / "a.png", says="no folder")
+    fails(3, "animate", actor_video, speech_file, nowhere / "a.mp4", says="no folder")
+    fails(3, "animate", actor_video, speech_file, tmp_path / "a.mp4", "--work", tmp_path / "file" / "w", says="cannot be written")
+    fails(3, "prepare", actor_video, tmp_path / "file", says="file is in the way")
+
+
+def test_results_never_replace_what_they_are_made_from(fails, tmp_path, portrait_file, actor_video, clip):
+    video = Path(shutil.copy(actor_video, tmp_path / "take.mp4"))
+    fails(3, "speak", portrait_file, video, video, says="the speech itself")
+    fails(3, "animate", video, actor_video, video, says="the video itself")
+    fails(5, "train", clip.folder, video, says="not a portrait")
+
+
+# ---- missing asset 4, refused 5, full 6, interrupted 130
+
+
+def test_missing_weights_are_named(fails, tmp_path, portrait_file, speech_file, monkeypatch):
+    from safetensors.torch import load_file, save_file
+
+    from likeness.portrait import read_header
+
+    monkeypatch.setenv("LIKENESS_ASSETS", str(tmp_path / "assets"))
+    header = read_header(portrait_file) | {"hearing": {"features": ["hubert"], "past": 4, "future": 2}}
+    save_file(load_file(portrait_file), tmp_path / "a.portrait", {"likeness": json.dumps(header)})
+    fails(4, "speak", tmp_path / "a.portrait", speech_file, tmp_path / "a.mp4", says="model.safetensors")
+
+
+def test_other_versions_and_other_peoples_folders_are_refused(fails, tmp_path, clip, portrait_file, actor_video, speech_file):
+    from safetensors.torch import load_file, save_file
+
+    from likeness.portrait import read_header
+
+    other = tmp_path / "clip"
+    other.mkdir()
+    (other / "clip.json").write_text(json.dumps(clip.header | {"version": 99}))
+    fails(5, "train", other, tmp_path / "a.portrait", says="version 99")
+    fails(5, "prepare", actor_video, other, says="holds other things")
+    header = read_header(portrait_file) | {"version": 99}
+    save_file(load_file(portrait_file), tmp_path / "b.portrait", {"likeness": json.dumps(header)})
+    fails(5, "speak", tmp_path / "b.portrait", speech_file, tmp_path / "a.mp4", says="version 99")
+    fails(5, "train", clip.folder, tmp_path / "b.portrait", says="version 99")  # nor is it written over
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "mine.png").touch()
+    fails(5, "speak", portrait_file, speech_file, tmp_path / "pictures", says="not an empty folder")
+
+
+def test_a_full_disk(fails, tmp_path, portrait_file, speech_file, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a.mp4").write_bytes(b"an older video")
+    with monkeypatch.context() as patch:
+        patch.setattr("likeness.video.writer.os.replace", full)
+        fails(6, "speak", portrait_file, speech_file, tmp_path / "a.mp4", says="disk is full")
+    with monkeypatch.context() as patch:
+        patch.setattr("likeness.listening.tempfile.TemporaryDirectory", full)
+        fails(6, "speak", portrait_file, speech_file, tmp_path / "a.mp4", says="disk is full")
+
+
+def test_a_disk_that_fills_up_for_real(tmp_path, portrait_file, speech_file):
+    """A child that may write files of 40 kB at most, in its own process."""
+    out = tmp_path / "a.mp4"
+    child = subprocess.run(
+        [sys.executable, "-c", "from likeness.cli import main; main()", "speak", str(portrait_file), str(speech_file), str(out)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
+    )
+    assert child.returncode == 6 and "full" in child.stderr and "Traceback" not in child.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")])
+def test_out_of_memory(fails, tmp_path, portrait_file, speech_file, monkeypatch, error):
+    def greedy(_: object):
+        raise error
+
+    monkeypatch.setattr(Speech, "__iter__", greedy)
+    fails(6, "speak", portrait_file, speech_file, tmp_path / "a.mp4", says="out of memory")
+
+
+def test_interrupted(fails, tmp_path, portrait_file, speech_file, monkeypatch):
+    def stopped(_: object):
+        raise KeyboardInterrupt
+
+    (tmp_path / "a.mp4").write_bytes(b"an older video")
+    monkeypatch.setattr(Speech, "__iter__", stopped)
+    fails(130, "speak", portrait_file, speech_file, tmp_path / "a.mp4", says="interrupted")
