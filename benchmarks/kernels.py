@@ -47,6 +47,7 @@ def machine() -> dict[str, object]:
         "cores": os.cpu_count(),
         "threads": threads,
         "threading_layer": layer,
+        "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "default"),
         "load_before": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
         "torch": torch.__version__,

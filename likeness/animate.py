@@ -53,6 +53,6 @@ def animate(
         raise BadInput(f"{out}: is the video itself. Name another file for the result.")
     work = out.parent / f"{Path(video).name}.likeness" if work is None else work
     _, portrait = portrait_of(video, work, preset=preset, size=size, seed=seed)
-    speech = speak(portrait, speech, delivery)
-    speech.save(out)
-    return speech
+    said = speak(portrait, speech, delivery)
+    said.save(out)
+    return said

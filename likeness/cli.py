@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as json_format
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -201,8 +202,9 @@ def run(words: list[str]) -> int:
         return error.exit_code
     except OSError as error:
         full = error.errno in FULL
+        where = error.filename or f"a file in the result's folder or in {tempfile.gettempdir()} (TMPDIR names another)"
         text = "the disk is full. Free some space and run it again." if full else f"{error.strerror or error}."
-        print(f"likeness: {error.filename or 'a file'}: {text}", file=sys.stderr)
+        print(f"likeness: {where}: {text}", file=sys.stderr)
         return 6 if full else 3
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "allocate memory" not in str(error):  # how torch says it

@@ -65,8 +65,8 @@ class Motion:
         return len(self.pose)
 
     def __getitem__(self, index: slice | Tensor | np.ndarray | list[int]) -> Motion:
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Motion(**{name: None if part is None else part[index] for name, part in parts.items()})
+        present = (f.name for f in fields(self) if getattr(self, f.name) is not None)
+        return Motion(**{name: getattr(self, name)[index] for name in present})
 
     def loop(self, length: int, start: int = 0) -> Motion:
         """The first `length` frames of the motion played forwards and backwards without end, from frame `start`."""

@@ -43,5 +43,5 @@ def tiny(method: ModuleType) -> Any:
     """The fast preset of any method with as little work as possible: few steps, and a tenth of the usual density."""
     config = method.preset("fast", size=256)
     steps = {f.name: min(STEPS, getattr(config, f.name)) for f in fields(config) if f.name.endswith("steps")}
-    less = {"density": 0.1, "voices": 1}
+    less = {"density": 0.1}
     return replace(config, **steps, **{name: value for name, value in less.items() if hasattr(config, name)})

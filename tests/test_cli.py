@@ -12,6 +12,7 @@ import pytest
 
 from likeness import methods
 from likeness.cli import run
+from likeness.prepare import prepare
 from likeness.speak import Speech
 from tests.takes import SIZE, tiny
 
@@ -59,8 +60,6 @@ def test_speak_with_names_of_spaces_and_quotes(portrait_file, speech_file, tmp_p
 
 
 def test_prepare_that_has_nothing_to_do(clip, actor_video, capsys, tmp_path):
-    if not (clip.folder / "steps" / "source.json").is_file():
-        pytest.skip("the clip was not prepared here")
     assert run(["prepare", str(actor_video), str(clip.folder), "--size", str(SIZE), "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["frames"] == len(clip) and "nothing to do" in err
@@ -79,6 +78,18 @@ def test_train_and_evaluate(clip, portrait_file, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1 and json.loads(printed)["table"][0]["row"] == "tracked"
     assert (tmp_path / "a.portrait.sheet.png").is_file()
+
+
+def test_animate_uses_what_exists(clip, actor_video, portrait_file, speech_file, tmp_path, capsys):
+    work = tmp_path / "work"
+    shutil.copytree(clip.folder, work / "clip")
+    shutil.copy(portrait_file, work / "fast-256-7.portrait")
+    out = tmp_path / "out.mp4"
+    words = ["animate", actor_video, speech_file, out, "--work", work, "--seed", "7", "--blink-seed", "3", "--json"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("likeness.animate.prepare", lambda video, folder: prepare(video, folder, size=SIZE))
+        assert run([str(word) for word in words]) == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 58 and out.is_file()
 
 
 @pytest.mark.parametrize(
@@ -174,7 +185,9 @@ def test_places_that_cannot_be_written_are_told_before_the_work(fails, tmp_path,
     fails(3, "train", clip.folder, tmp_path, says="is a folder")
     fails(3, "evaluate", portrait_file, clip.folder, "--sheet", nowhere / "a.png", says="no folder")
     fails(3, "animate", actor_video, speech_file, nowhere / "a.mp4", says="no folder")
-    fails(3, "animate", actor_video, speech_file, tmp_path / "a.mp4", "--work", tmp_path / "file" / "w", says="cannot be written")
+    fails(
+        3, "animate", actor_video, speech_file, tmp_path / "a.mp4", "--work", tmp_path / "file" / "w", says="cannot be written"
+    )
     fails(3, "prepare", actor_video, tmp_path / "file", says="file is in the way")
 
 
@@ -235,13 +248,22 @@ def test_a_disk_that_fills_up_for_real(tmp_path, portrait_file, speech_file):
     """A child that may write files of 40 kB at most, in its own process."""
     out = tmp_path / "a.mp4"
     child = subprocess.run(
-        [sys.executable, "-c", "from likeness.cli import main; main()", "speak", str(portrait_file), str(speech_file), str(out)],
+        [
+            sys.executable,
+            "-c",
+            "from likeness.cli import main; main()",
+            "speak",
+            str(portrait_file),
+            str(speech_file),
+            str(out),
+        ],
         capture_output=True,
         text=True,
         timeout=200,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
     )
-    assert child.returncode == 6 and "full" in child.stderr and "Traceback" not in child.stderr
+    assert child.returncode == 6, child.stderr
+    assert "full" in child.stderr and "Traceback" not in child.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -1,6 +1,7 @@
 """Clip, Motion and the split. The clips here are drawn by hand: small, and with every number known."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -64,7 +65,7 @@ def test_ping_pong_turns_without_repeating_and_has_a_period(length, wanted, star
     index = ping_pong(length, wanted, start).tolist()
     assert len(index) == wanted and all(0 <= i < length for i in index)
     if length > 1:
-        assert all(abs(a - b) == 1 for a, b in zip(index, index[1:]))
+        assert all(abs(a - b) == 1 for a, b in pairwise(index))
         assert index == ping_pong(length, wanted + start).tolist()[start:]
         assert ping_pong(length, 2 * length - 2, start).sort()[0].tolist() == sorted([*range(length), *range(1, length - 1)])
 
@@ -107,7 +108,7 @@ def test_landmarks_project_to_the_pixels_that_they_were_made_from():
 @settings(max_examples=30, deadline=None)
 def test_test_is_the_last_tenth_of_the_longest_scene_and_never_straddles_a_cut(lengths, unseen):
     edges = np.cumsum([0, *lengths]).tolist()
-    scenes = list(zip(edges, edges[1:]))
+    scenes = list(pairwise(edges))
     header = {"camera": {"focal": 1.0, "centre": [0.0, 0.0], "size": [8, 8]}, "breaks": [], "frames": edges[-1]}
     clip = Clip(Path(), header | {"scenes": scenes})
     seen = torch.ones(edges[-1], dtype=torch.bool)

@@ -142,7 +142,7 @@ def test_transparent_is_rgba_that_gives_the_solid_picture_when_laid_over_it(port
 
 
 def test_a_colour_and_a_picture_behind(portrait, speech_file, tmp_path):
-    green, speech = short(portrait, speech_file, replace(STILL, background="#20a040"))
+    green, _ = short(portrait, speech_file, replace(STILL, background="#20a040"))
     clear, _ = short(portrait, speech_file, replace(STILL, background="transparent"))
     empty = clear[0][..., 3] == 0
     assert empty.sum() > 500 and (green[0][empty] == (0x20, 0xA0, 0x40)).all()

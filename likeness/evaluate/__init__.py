@@ -16,7 +16,7 @@ from likeness import speech
 from likeness.clip import Clip
 from likeness.errors import BadInput
 from likeness.evaluate import metrics
-from likeness.evaluate.rows import Row, features, following, listen, nearest, rows
+from likeness.evaluate.rows import Row, all_rows, features, following, listen, nearest
 from likeness.nn.backdrop import without_head
 from likeness.portrait import Heard, Portrait
 from likeness.prepare.landmarks import FaceMesh
@@ -90,7 +90,7 @@ def evaluate(portrait: Portrait, clip: Clip) -> Evaluation:
         raise BadInput(f"{clip.folder}: only {len(frames)} held-out frames show the face; at least 10 are needed.")
     judge = _Judge(portrait, clip, frames, size)
     table, pictures = [], {"real": judge.real}
-    for row in rows(portrait, clip):
+    for row in all_rows(portrait, clip):
         figures, pictures[row.name] = judge.row(row)
         table.append(figures)
     table.append(judge.pictures("nearest frame", list(nearest(clip, size)), None))

@@ -33,7 +33,7 @@ class Row:
             yield layer
 
 
-def rows(portrait: Portrait, clip: Clip) -> list[Row]:
+def all_rows(portrait: Portrait, clip: Clip) -> list[Row]:
     """All rows that a portrait can play. `Motion.torso` follows the whole scene's real poses."""
     test, train = torch.from_numpy(clip.test), torch.from_numpy(clip.train)
     motion = following(portrait, clip)

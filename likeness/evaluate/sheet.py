@@ -36,7 +36,8 @@ def choose(found: Evaluation) -> dict[str, int]:
     """Which of the test frames are shown, by rule."""
     real = found.pictures["real"]
     ours = found.pictures["sound"]
-    errors = [metrics.psnr(a, b, tuple(box["mouth"])) for a, b, box in zip(ours, real, found.boxes)]
+    boxes = [(box["mouth"][0], box["mouth"][1], box["mouth"][2], box["mouth"][3]) for box in found.boxes]
+    errors = [metrics.psnr(a, b, box) for a, b, box in zip(ours, real, boxes)]
     return {
         "widest open": int(np.argmax(found.curves["opening"])),
         "closed": int(np.argmin(found.curves["opening"])),

@@ -57,7 +57,7 @@ def test_lmd_takes_shifts_out_and_leaves_scales_in():
     real = points()
     real[:, mesh.RIGHT_EYE_CORNERS] = (60, 80)
     real[:, mesh.LEFT_EYE_CORNERS] = (110, 80)  # 50 px apart
-    assert metrics.lmd(real + (7, -3), real) == pytest.approx((0, 0), abs=1e-9)
+    assert metrics.lmd(real + np.array([7, -3]), real) == pytest.approx((0, 0), abs=1e-9)
     lips = list(mesh.LIPS)
     drawn = real.copy()
     centre = real[:, lips].mean(1, keepdims=True)

@@ -9,7 +9,7 @@ import torch
 from likeness.clip import Clip
 from likeness.errors import BadInput
 from likeness.evaluate import Evaluation, evaluate, metrics
-from likeness.evaluate.rows import SHIFT, features, following, listen, nearest, rows
+from likeness.evaluate.rows import SHIFT, features, following, listen, nearest, all_rows
 from likeness.evaluate.sheet import choose, contact_sheet
 from likeness.evaluate.table import show
 from likeness.nn.backdrop import without_head
@@ -24,7 +24,7 @@ def found(portrait, clip) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def driven(portrait, clip) -> dict:
-    return {row.name: row for row in rows(portrait, clip)}
+    return {row.name: row for row in all_rows(portrait, clip)}
 
 
 def test_every_row_plays_the_test_frames_with_their_real_poses(driven, clip):

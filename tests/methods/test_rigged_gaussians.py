@@ -136,7 +136,7 @@ def test_both_halves_of_a_doubled_gaussian_are_smaller_and_one_is_moved(grown):
     assert len(halves) == 2
     assert torch.equal(after.rest[halves[0]], before.rest[-1]) and halves[1] >= len(after) - count
     shift = (after.rest[halves[1]] - before.rest[-1]).abs()
-    assert 0 < shift.max() and (shift < 4 * before.log_scale[-1].exp()).all()
+    assert shift.max() > 0 and (shift < 4 * before.log_scale[-1].exp()).all()
     assert torch.equal(after.color[halves[0]], after.color[halves[1]])
     assert torch.allclose(after.log_scale[0], before.log_scale[0])  # not doubled: as it was
 

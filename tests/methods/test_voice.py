@@ -212,7 +212,7 @@ def test_training_is_the_same_every_time_and_keeps_what_the_run_held(tmp_path):
             for _ in run.steps("head", 1):
                 pass
             run.finish({"gaussians.rest": torch.ones(3)})
-            states.append(train_voice(clip, rig, clip.train, Config(), run).state_dict())
+            states.append(train_voice(clip, rig, clip.train, run).state_dict())
             assert run.done("voice")
             assert run.resumed["gaussians.rest"].tolist() == [1, 1, 1]
             assert torch.equal(Voice.restored(run.resumed).amplitude, states[-1]["amplitude"])
@@ -223,4 +223,4 @@ def test_too_little_to_learn_from_is_said(tmp_path):
     clip = made_clip(tmp_path / "c", [(0, 300)], [])
     rig = Rig.fit(clip.motion)
     with Run(tmp_path / "run", {}) as run, pytest.raises(BadInput, match="least"):
-        train_voice(clip, rig, clip.train[:40], Config(), run)
+        train_voice(clip, rig, clip.train[:40], run)

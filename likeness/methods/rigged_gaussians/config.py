@@ -20,10 +20,6 @@ class Config:
     """How many of them, the first, are done at half the size."""
     density: float = 0.5
     """Number of Gaussians: 1 is about 16000 before they are multiplied."""
-    voice_steps: int = 250
-    """Optimiser steps of each voice network."""
-    voices: int = 3
-    """Networks averaged into one voice."""
     seed: int = 0
     """Of every random choice."""
 

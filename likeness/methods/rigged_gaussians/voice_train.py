@@ -13,7 +13,6 @@ from likeness import mesh
 from likeness.audio import ROWS_PER_FRAME
 from likeness.clip import Clip
 from likeness.errors import BadInput
-from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.voice import FAMILIES, HEARING, SPREAD_FLOOR, Family, Memory, Voice, voice_distance
 from likeness.phones import PHONES
 from likeness.rig import LIP_COEFFICIENTS, LIP_POINTS, Rig
@@ -27,11 +26,11 @@ RIDGE = {"own": 0.3, "other": 1.0}
 """Own: .2 to .5 are equal; 1 loses .01. Other, trained on one speaker and tried on another's lips: .468 against .450."""
 JITTER = 1e-6
 BLOCKS, GAP = 6, 12  # of the frames that are left out in turn, and frames on each side that are not used then
-RATIO = 0.95  # of the opening's real movement, in frames left out, that the amplitude is set for
+RATIO = 1.05  # of the opening's real movement, in frames left out, that the amplitude is set for: pictures show .92 of it
 AMPLITUDES = (1.0, 2.0)
 SILENCES = (0.5, 1.0)
 """How far down from the clip's quietest rows to digital silence. More levels, nearer to the quiet rows, contradict short
-pauses, in which real mouths stay open (r .664 with four levels of 12 frames against .669 on a second clip of a minute);
+pauses, in which real mouths stay open (r .664 with four levels of 12 frames, .669 with two of 4; presenter.mp4 equal);
 the gate closes the mouth in pauses that last."""
 SILENCE_FRAMES = 8  # of each: longer than a window, and enough to outweigh the ridge
 PIECE = 5 * 100
@@ -83,8 +82,8 @@ def _other_scenes(clip: Clip, rig: Rig) -> Bool[np.ndarray, " time"]:
     return found
 
 
-def train_voice(clip: Clip, rig: Rig, frames: np.ndarray, config: Config, run: Run) -> Voice:
-    """Fit both families to the clip; seconds for a minute of it. `config` has no say: nothing is left to chance or choice.
+def train_voice(clip: Clip, rig: Rig, frames: np.ndarray, run: Run) -> Voice:
+    """Fit both families to the clip; seconds for a minute of it. Nothing is left to chance or choice.
 
     Raises BadInput when too few frames are left to learn from.
     """
@@ -178,8 +177,8 @@ def set_amplitude(
     voice: Voice, rig: Rig, family: Family, guess: Float[Tensor, "frames lips"], real: Float[Tensor, "frames lips"]
 ) -> tuple[float, float]:
     """Ridge regression moves as much as it is sure of. Enlarge that until the opening moves RATIO as much as the real one,
-    all coefficients alike: the opening is a balance between them (weights by how sure each is cost .013 of r). Both arguments
-    lack the bias. Returns r and the plain ratio."""
+    all coefficients alike: the opening is a balance between them (weighting each by how sure it is gained nothing).
+    Both arguments lack the bias. Returns r and the plain ratio."""
     bias = voice.memory(family).bias
     truth, plain = opening(rig, real + bias), opening(rig, guess + bias)
     low, high = AMPLITUDES
