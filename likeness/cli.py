@@ -194,7 +194,9 @@ def run(words: list[str]) -> int:
         app.cli(args=words, prog="likeness", description="A video of one person becomes a portrait that says anything.")
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        if isinstance(error, SystemError) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise  # Ctrl-C within a Numba kernel comes as a SystemError that it caused
         print("likeness: interrupted; what was finished is kept, run it again to go on", file=sys.stderr)
         return 130
     except LikenessError as error:

@@ -276,8 +276,11 @@ def test_out_of_memory(fails, tmp_path, portrait_file, speech_file, monkeypatch,
     fails(6, "speak", portrait_file, speech_file, tmp_path / "a.mp4", says="out of memory")
 
 
-def test_interrupted(fails, tmp_path, portrait_file, speech_file, monkeypatch):
+@pytest.mark.parametrize("within_a_kernel", [False, True])
+def test_interrupted(fails, tmp_path, portrait_file, speech_file, monkeypatch, within_a_kernel):
     def stopped(_: object):
+        if within_a_kernel:  # as Numba's dispatcher tells it
+            raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
         raise KeyboardInterrupt
 
     (tmp_path / "a.mp4").write_bytes(b"an older video")
