@@ -8,20 +8,16 @@ least.
 """
 
 import json
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
 
-import numba
 import torch
 from torch import Tensor
 
+from benchmarks.machine import machine
 from likeness.kernels import (
     project,
     projection_reference,
@@ -31,34 +27,8 @@ from likeness.kernels import (
     splat,
     ssim,
 )
-from likeness.kernels.parallel import parallel
 
 RESULTS = Path(__file__).parent / "results" / "kernels.json"
-
-
-def machine() -> dict[str, object]:
-    cpu = next((line.split(":")[1].strip() for line in _read("/proc/cpuinfo") if line.startswith("model name")), "")
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    with parallel() as threads:
-        layer = numba.threading_layer()
-    return {
-        "machine": platform.node(),
-        "cpu": cpu or platform.processor(),
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "threading_layer": layer,
-        "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "default"),
-        "load_before": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numba": numba.__version__,
-        "commit": git.stdout.strip() or "none yet",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _read(path: str) -> list[str]:
-    return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
 def measure(work: Callable[[], object], rounds: int = 40, patience_s: float = 1.5) -> dict[str, float]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import subprocess
 import time
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.machine import machine
 from likeness.audio import ROWS_PER_FRAME, Hearing
 from likeness.clip import Clip
 from likeness.methods.rigged_gaussians.voice import FAMILIES, HEARING, Family, Voice
@@ -133,19 +132,6 @@ def measure(folder: Path) -> dict[str, dict]:
         cost = {"seconds": round(time.perf_counter() - began, 2), "cpu_seconds": round(time.process_time() - cpu, 2)}
         rows[f"voice {family}"] = judge(by_voice(lesson, rig, family), lesson, rig) | cost
     return rows
-
-
-def machine() -> dict[str, str | int]:
-    """Where and of what the figures are."""
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "machine": names[0] if names else platform.processor(),
-        "cores": len(names),
-        "torch": torch.__version__,
-        "commit": git.stdout.strip() if git.returncode == 0 else "uncommitted",
-    }
 
 
 def main() -> None:

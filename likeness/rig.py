@@ -118,9 +118,12 @@ def lip_opening(landmarks: Float[Tensor, "time k 3"]) -> Float[Tensor, " time"]:
 
 def _lids(landmarks: Float[Tensor, "time k 3"]) -> Float[Tensor, " time"]:
     """Distance of the lids over the width of the eye, mean of both eyes."""
-    gap = sum((landmarks[:, a] - landmarks[:, b]).norm(dim=-1) for a, b in mesh.LIDS)
-    width = sum((landmarks[:, a] - landmarks[:, b]).norm(dim=-1) for a, b in (mesh.RIGHT_EYE_CORNERS, mesh.LEFT_EYE_CORNERS))
-    return gap / width
+
+    def total(pairs: tuple[tuple[int, int], ...]) -> Tensor:
+        upper, lower = zip(*pairs)
+        return (landmarks[:, upper] - landmarks[:, lower]).norm(dim=-1).sum(1)
+
+    return total(mesh.LIDS) / total((mesh.RIGHT_EYE_CORNERS, mesh.LEFT_EYE_CORNERS))
 
 
 def _upper_face(motion: Motion, open_lids: Tensor) -> Float[Tensor, "time 7"]:

@@ -9,7 +9,9 @@ from likeness.kernels.compiled import compiled
 
 
 def over(
-    rgb: Float[np.ndarray, "height width 3"], alpha: Float[np.ndarray, "height width"], under: UInt8[np.ndarray, "height width 3"]
+    rgb: Float[np.ndarray, "height width 3"],
+    alpha: Float[np.ndarray, "height width"],
+    under: UInt8[np.ndarray, "height width 3"],
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Premultiplied colours 0..1 over a picture; clipped and rounded."""
     out = np.empty_like(under)

@@ -9,7 +9,7 @@ import torch
 from likeness.clip import Clip
 from likeness.errors import BadInput
 from likeness.evaluate import Evaluation, evaluate, metrics
-from likeness.evaluate.rows import SHIFT, features, following, listen, nearest, all_rows
+from likeness.evaluate.rows import SHIFT, all_rows, features, following, listen, nearest
 from likeness.evaluate.sheet import choose, contact_sheet
 from likeness.evaluate.table import show
 from likeness.nn.backdrop import without_head

@@ -12,7 +12,6 @@ import torch
 
 from likeness.clip import Clip, Motion
 from likeness.errors import BadInput
-from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.voice import HEARING, Voice, voice_distance
 from likeness.methods.rigged_gaussians.voice_train import (
     FAMILIES,

@@ -39,6 +39,12 @@ class Seed:
 class Gaussians(nn.Module):
     """The head: persistent Gaussians, the mesh nodes that carry them, and their motion under a conditioning."""
 
+    corners: Tensor
+    weights: Tensor
+    gain: Tensor
+    view_centre: Tensor
+    view_spread: Tensor
+
     def __init__(self, count: int) -> None:
         super().__init__()
         self.rest = nn.Parameter(torch.zeros(count, 3))
@@ -50,13 +56,9 @@ class Gaussians(nn.Module):
         self.response = nn.Parameter(torch.zeros(SIZE, count, 3))
         self.basis = nn.Parameter(torch.zeros(SIZE, mesh.NODES, 3))
         self.embedding = nn.Parameter(torch.zeros(mesh.NODES, NODE_EMBEDDING))
-        self.node_net = nn.Sequential(
-            nn.Linear(NODE_EMBEDDING + SIZE, NODE_WIDTH),
-            nn.SiLU(),
-            nn.Linear(NODE_WIDTH, NODE_WIDTH),
-            nn.SiLU(),
-            nn.Linear(NODE_WIDTH, 3),
-        )
+        self.node_first = nn.Linear(NODE_EMBEDDING + SIZE, NODE_WIDTH)
+        self.node_second = nn.Linear(NODE_WIDTH, NODE_WIDTH)
+        self.node_out = nn.Linear(NODE_WIDTH, 3)
         self.register_buffer("corners", torch.zeros(count, 3, dtype=torch.int32))
         self.register_buffer("weights", torch.zeros(count, 3))
         self.register_buffer("gain", torch.ones(count))
@@ -77,12 +79,10 @@ class Gaussians(nn.Module):
     def nodes(self, cond: Float[Tensor, " cond"]) -> Float[Tensor, "nodes 3"]:
         """Displacement of the mesh nodes: linear basis and a small network."""
         linear = (cond @ self.basis.flatten(1)).view(-1, 3)
-        first, *rest = self.node_net
         # The conditioning is the same for every node: its share of the first layer is one row.
-        hidden = self.embedding @ first.weight[:, :NODE_EMBEDDING].T
-        hidden = hidden + (first.weight[:, NODE_EMBEDDING:] @ cond + first.bias)
-        for layer in rest:
-            hidden = layer(hidden)
+        shape, said = self.node_first.weight.split([NODE_EMBEDDING, SIZE], dim=1)
+        hidden = nn.functional.silu(self.embedding @ shape.T + (said @ cond + self.node_first.bias))
+        hidden = self.node_out(nn.functional.silu(self.node_second(hidden)))
         return linear + NODE_REACH * hidden
 
     def means(self, cond: Float[Tensor, " cond"]) -> Float[Tensor, "n 3"]:

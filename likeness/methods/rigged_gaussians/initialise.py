@@ -84,7 +84,7 @@ def _on_ellipsoid(clip: Clip, nodes: np.ndarray, views: np.ndarray, count: int, 
         parts = clip.parts(t)
         head = np.isin(parts, HEAD)
         oval = cv2.convexHull(pixels[t, list(mesh.FACE_OVAL)].astype(np.int32))
-        face = cv2.fillConvexPoly(np.zeros(parts.shape, np.uint8), oval, 1)
+        face = cv2.fillConvexPoly(np.zeros(parts.shape, np.uint8), oval, (1,))
         face = cv2.erode(face, np.ones((7, 7), np.uint8), iterations=max(1, parts.shape[0] // 256))
         ys, xs = np.nonzero(head & (face == 0))
         scale = float(clip.motion.pose[t, :3, 3].norm()) * UNIT / clip.camera.focal  # model units per pixel
@@ -95,7 +95,7 @@ def _on_ellipsoid(clip: Clip, nodes: np.ndarray, views: np.ndarray, count: int, 
             tops.append((pixels[t, list(mesh.RIGHT_EYE + mesh.LEFT_EYE), 1].mean() - rows.min()) * scale)
         take = rng.integers(0, len(ys), min(len(ys), 4 * count // len(views) + 1)) if len(ys) else []
         picked.append((t, np.stack([xs[take], ys[take]], 1) + rng.random((len(take), 2)) if len(ys) else np.zeros((0, 2))))
-    width, top = (np.median(half_widths), np.median(tops)) if half_widths else (0.8, 1.2)
+    width, top = (float(np.median(half_widths)), float(np.median(tops))) if half_widths else (0.8, 1.2)
     radii = np.maximum([0.97 * width, top - 0.15, 0.97 * width], 0.6)
     points = [_meet_ellipsoid(clip, t, xy, centre, radii) for t, xy in picked]
     points = np.concatenate(points)
@@ -142,7 +142,7 @@ def _mouth_color(clip: Clip, frames: np.ndarray) -> np.ndarray:
     colors = []
     for t in frames[opening.argsort(descending=True)[:40].numpy()]:
         ring = clip.pixels[t, list(mesh.INNER_LIPS)].numpy().astype(np.int32)
-        inside = cv2.fillPoly(np.zeros(clip.camera.size[::-1], np.uint8), [ring], 1)
+        inside = cv2.fillPoly(np.zeros(clip.camera.size[::-1], np.uint8), [ring], (1,))
         if inside.any():
             colors.append(clip.image(t)[inside > 0].mean(0))
     return np.mean(colors, axis=0) / 255.0 if colors else np.full(3, 0.2)
@@ -169,12 +169,12 @@ def install(gaussians: Gaussians, seed: Seed, rig: Rig, poses: Tensor, rng_seed:
         gaussians.gain.copy_(seed.gain)
         gaussians.basis.copy_(rig.basis * UNIT)
         gaussians.embedding.copy_(0.5 * torch.randn(gaussians.embedding.shape, generator=generator))
-        for layer in gaussians.node_net:
-            if isinstance(layer, torch.nn.Linear):
-                bound = layer.in_features**-0.5
-                layer.weight.copy_((2 * torch.rand(layer.weight.shape, generator=generator) - 1) * bound)
-                layer.bias.zero_()
-        gaussians.node_net[-1].weight.zero_()
+        for layer in (gaussians.node_first, gaussians.node_second):
+            bound = layer.in_features**-0.5
+            layer.weight.copy_((2 * torch.rand(layer.weight.shape, generator=generator) - 1) * bound)
+            layer.bias.zero_()
+        gaussians.node_out.weight.zero_()
+        gaussians.node_out.bias.zero_()
         directions = gaussians.direction(poses)
         gaussians.view_centre.copy_(directions.mean(0))
         gaussians.view_spread.copy_(directions.std(0).clamp_min(1e-3))
