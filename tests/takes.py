@@ -14,7 +14,7 @@ from likeness.video import Writer
 if TYPE_CHECKING:
     from likeness.actor import Performance
 
-SIZE = 192
+SIZE = 256
 SECONDS = 5.6
 STEPS = 60
 

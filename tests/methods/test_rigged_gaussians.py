@@ -28,8 +28,8 @@ def gaussians(portrait) -> Gaussians:
 def quiet_network(gaussians: Gaussians) -> None:
     """Take the node network's say away."""
     with torch.no_grad():
-        gaussians.node_net[-1].weight.zero_()
-        gaussians.node_net[-1].bias.zero_()
+        gaussians.node_out.weight.zero_()
+        gaussians.node_out.bias.zero_()
 
 
 # ---- motion

@@ -122,8 +122,8 @@ def test_unseen_frames_keep_their_ids_and_cuts_split(edited_video, tmp_path):
 
 
 def test_several_people_are_told_and_can_be_chosen(take, tmp_path):
-    small = [cv2.resize(image[:, ::-1], (144, 144), interpolation=cv2.INTER_AREA) for image in take.images]
-    pair = [np.hstack([a, np.pad(b, ((24, 24), (0, 0), (0, 0)), mode="edge")]) for a, b in zip(take.images, small)]
+    small = [cv2.resize(image[:, ::-1], (SIZE * 3 // 4, SIZE * 3 // 4), interpolation=cv2.INTER_AREA) for image in take.images]
+    pair = [np.hstack([a, np.pad(b, ((SIZE // 8, SIZE // 8), (0, 0), (0, 0)), mode="edge")]) for a, b in zip(take.images, small)]
     video = write(tmp_path / "two.mp4", pair, take.sound)
     found = survey(video, None, None, lambda _: None)
     assert found["people"] == 2 and "--person" in found["warnings"][0]
@@ -243,8 +243,8 @@ def test_the_clip_of_another_video_or_of_other_settings_is_refused(actor_clip, a
     before = stamps(clip.folder)
     with pytest.raises(Refused, match="another video"):
         prepare(edited_video, clip.folder, size=SIZE, say=quiet)
-    with pytest.raises(Refused, match="size 192"):
-        prepare(actor_video, clip.folder, size=256, say=quiet)
+    with pytest.raises(Refused, match=f"size {SIZE}"):
+        prepare(actor_video, clip.folder, size=192, say=quiet)
     assert stamps(clip.folder) == before
     with pytest.raises(BadInput, match="--size 100"):
         prepare(actor_video, clip.folder, size=100)
@@ -329,7 +329,7 @@ def test_an_opened_clip_is_the_prepared_one(actor_clip):
 
 def test_the_chosen_person_is_followed_beside_a_larger_face(take):
     """The mesh alone takes the larger face; the finder looks where the survey saw the person."""
-    small = [cv2.resize(image[:, ::-1], (144, 144), interpolation=cv2.INTER_AREA) for image in take.images[:8]]
+    small = [cv2.resize(image[:, ::-1], (SIZE * 3 // 4, SIZE * 3 // 4), interpolation=cv2.INTER_AREA) for image in take.images[:8]]
     canvas = np.full((8, 336, 336, 3), 110, np.uint8)
     for t in range(8):
         canvas[t, :SIZE, :SIZE] = take.images[t]
