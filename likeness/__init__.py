@@ -1,9 +1,9 @@
 """likeness: a video of one person becomes a portrait that says anything.
 
-    import likeness
-    clip = likeness.prepare("video.mp4", "clip/")
-    portrait = likeness.train(clip, "a.portrait")
-    likeness.speak(likeness.load("a.portrait"), "speech.wav").save("out.mp4")
+import likeness
+clip = likeness.prepare("video.mp4", "clip/")
+portrait = likeness.train(clip, "a.portrait")
+likeness.speak(likeness.load("a.portrait"), "speech.wav").save("out.mp4")
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from likeness.errors import BadInput
 from likeness.listening import Listening
 from likeness.nn.over import over
 from likeness.portrait import Heard, Layer, Portrait
+from likeness.progress import Progress
 from likeness.video import PngWriter, Writer, check_place, encoding_of, open_sound
 
 CHUNK = 25
@@ -111,15 +112,20 @@ class Speech:
             return replace(motion, eyes=blinks(start, stop, self.delivery.blink_seed))
         return replace(motion, eyes=torch.full((stop - start,), float(self.delivery.eyes)))
 
-    def save(self, path: str | os.PathLike) -> Path:
-        """Write a video with the sound (.mp4; .webm keeps transparency), or a folder of PNG pictures (no ending)."""
+    def save(self, path: str | os.PathLike, say: Callable[[str], None] | None = None) -> Path:
+        """Write a video with the sound (.mp4; .webm keeps transparency), or a folder of PNG pictures (no ending).
+
+        `say` takes the lines of progress; None draws a bar on a terminal and prints a line every 10 s elsewhere.
+        """
         path = Path(path)
         check(self.sound, path, self.delivery)
         writer = PngWriter(path, self.size) if not path.suffix else Writer(path, self.size, 25.0, sound=self.sound)
         solid = _holds_alpha(path) and not self.scenery.transparent
-        with writer as video:
+        with Progress(plain=say) as progress, writer as video:
+            progress.begin("frames", len(self))
             for picture in self:
                 video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA) if solid else picture)
+                progress.advance("frames")
         return path
 
 

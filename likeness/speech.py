@@ -55,9 +55,7 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
-            "mel", BANDS, "16k, hann 400 of 512, hop 160 centred, HTK mel 0-8000, ln(power / window energy + 1e-8); 1"
-        ),
+        Recipe("mel", BANDS, "16k, hann 400 of 512, hop 160 centred, HTK mel 0-8000, ln(power / window energy + 1e-8); 1"),
         Recipe("phones", len(PHONES), "pocketsphinx en-us ptm, CI senones, max of 3 states, softmax, ln(p + 1e-3); 1"),
         Recipe("hubert", 1024, "facebook/hubert-large-ls960-ft, last hidden state, each row twice; 1"),
         Recipe("wav2vec2", 1024, "facebook/wav2vec2-large-xlsr-53, last hidden state, each row twice; 1"),

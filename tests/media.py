@@ -60,9 +60,7 @@ def make_video(
         if sound is not None:
             samples, rate, start_s = sound
             for first in range(0, len(samples), 1024):
-                piece = av.AudioFrame.from_ndarray(
-                    samples[None, first : first + 1024].astype(np.float32), "fltp", "mono"
-                )
+                piece = av.AudioFrame.from_ndarray(samples[None, first : first + 1024].astype(np.float32), "fltp", "mono")
                 piece.rate, piece.pts, piece.time_base = rate, round(start_s * rate) + first, Fraction(1, rate)
                 container.mux(audio.encode(piece))
             container.mux(audio.encode(None))

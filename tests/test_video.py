@@ -216,9 +216,7 @@ def test_no_sound_and_damaged_sound(tmp_path: Path) -> None:
 # writing
 
 
-def write(
-    path: Path, frames: int, sound: video.Sound | tuple | str | None = None, size: tuple[int, int] = (128, 64)
-) -> None:
+def write(path: Path, frames: int, sound: video.Sound | tuple | str | None = None, size: tuple[int, int] = (128, 64)) -> None:
     with video.Writer(path, size, sound=sound) as writer:
         for t in range(frames):
             writer.write(numbered(t, size))

@@ -118,9 +118,7 @@ class Torso:
             shapes |= {k: (FEATURES,) for k in ("mean", "std", "low", "high")} | {"centres": (known, FEATURES)}
             wrong = [k for k, shape in shapes.items() if tuple(tensors[k].shape) != shape]
             if wrong or tensors["texture"].ndim != 3 or tensors["texture"].shape[2] != 4:
-                raise BadInput(
-                    f"the portrait's torso does not fit together: {', '.join(wrong) or 'texture'}. Train again."
-                )
+                raise BadInput(f"the portrait's torso does not fit together: {', '.join(wrong) or 'texture'}. Train again.")
             return cls(int(tensors["size"][0]), tensors)
         except (KeyError, ValueError, IndexError) as error:
             raise BadInput(f"the portrait's torso is incomplete ({error}). Train it again.") from error
@@ -136,9 +134,7 @@ class Torso:
 
     def _check(self, background: np.ndarray, channels: int) -> None:
         if background.shape != (self.size, self.size, channels):
-            raise ValueError(
-                f"background is {background.shape}, the torso was made for {self.size}² and {channels} channels"
-            )
+            raise ValueError(f"background is {background.shape}, the torso was made for {self.size}² and {channels} channels")
 
 
 POSE = 6
@@ -150,9 +146,7 @@ def pose_features(pose: Float[Tensor, "time 4 4"]) -> Float[Tensor, "time featur
     is from its mean over a while (`SIGMAS`). Of a lean, the smoothed pose tells what the present one cannot."""
     head = to_camera(torch.zeros(len(pose), 3).to(pose), pose)
     turn = pose[:, :3, :3].transpose(1, 2)
-    vector = torch.stack(
-        [turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], -1
-    )
+    vector = torch.stack([turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], -1)
     now = torch.cat([head[:, :2] / head[:, 2:].clamp_min(1e-3), head[:, 2:].clamp_min(1e-3).log(), vector / 2], -1)
     return torch.cat([now, *(_smooth(now, sigma) - now for sigma in SIGMAS)], -1)
 

@@ -28,18 +28,8 @@ def invert(warp, x0, y0, step, side):
                 c, r = int(a), int(b)
                 fa, fb = a - c, b - r
                 w00, w01, w10, w11 = (1 - fa) * (1 - fb), fa * (1 - fb), (1 - fa) * fb, fa * fb
-                dx = (
-                    w00 * warp[r, c, 0]
-                    + w01 * warp[r, c + 1, 0]
-                    + w10 * warp[r + 1, c, 0]
-                    + w11 * warp[r + 1, c + 1, 0]
-                )
-                dy = (
-                    w00 * warp[r, c, 1]
-                    + w01 * warp[r, c + 1, 1]
-                    + w10 * warp[r + 1, c, 1]
-                    + w11 * warp[r + 1, c + 1, 1]
-                )
+                dx = w00 * warp[r, c, 0] + w01 * warp[r, c + 1, 0] + w10 * warp[r + 1, c, 0] + w11 * warp[r + 1, c + 1, 0]
+                dy = w00 * warp[r, c, 1] + w01 * warp[r, c + 1, 1] + w10 * warp[r + 1, c, 1] + w11 * warp[r + 1, c + 1, 1]
                 u, v = x - dx, y - dy
             out[j, i, 0], out[j, i, 1] = u, v
     return out

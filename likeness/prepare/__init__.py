@@ -29,9 +29,10 @@ from likeness.clip import FORMAT, FPS, VERSION, Clip
 from likeness.errors import BadInput, Exhausted, LikenessError, Refused
 from likeness.files import unwritable, write_atomically
 from likeness.prepare import pictures, tasks
-from likeness.prepare.steps import PROBLEM, Progress, Steps, claim
+from likeness.prepare.steps import PROBLEM, Steps, claim
 from likeness.prepare.survey import file_hash, survey
 from likeness.prepare.worker import Worker
+from likeness.progress import Progress
 from likeness.video import probe
 
 __all__ = ["prepare"]
@@ -86,9 +87,7 @@ def prepare(
 class _Preparation:
     """One run of `prepare`; a method a step."""
 
-    def __init__(
-        self, video: Path, sound: Path | None, settings: dict[str, Any], steps: Steps, progress: Progress
-    ) -> None:
+    def __init__(self, video: Path, sound: Path | None, settings: dict[str, Any], steps: Steps, progress: Progress) -> None:
         self.video, self.sound, self.settings = video, sound, settings
         self.folder, self.steps, self.progress = steps.folder.parent, steps, progress
         self._workers: list[Worker] = []
@@ -136,9 +135,7 @@ class _Preparation:
 
         return self.steps.run(name, self.settings, shown)
 
-    def _beside(
-        self, name: str, total: int, workers: list[tuple[str, dict]], then: Callable[[], None]
-    ) -> Callable[[], None]:
+    def _beside(self, name: str, total: int, workers: list[tuple[str, dict]], then: Callable[[], None]) -> Callable[[], None]:
         """Start the workers of a step; returns what waits for them, does the rest and marks the step."""
         self.steps.unmark(name)
         began = time.monotonic()
@@ -215,14 +212,10 @@ class _Preparation:
                 return clip.image(t)
 
             tracked = track(pixels, seen, size, focal, centre, scenes, frames["breaks"], image_at)
-            motion = {
-                name: np.asarray(getattr(tracked.motion, name)) for name in ("pose", "expression", "eyes", "landmarks")
-            }
+            motion = {name: np.asarray(getattr(tracked.motion, name)) for name in ("pose", "expression", "eyes", "landmarks")}
             pictures.write_arrays(self.folder / "motion.npz", motion | {"seen": seen})
             quality = dict(tracked.quality)
-            pictures.write_arrays(
-                self.folder / "steps" / "tracking.npz", {"frame_error_px": quality.pop("frame_error_px")}
-            )
+            pictures.write_arrays(self.folder / "steps" / "tracking.npz", {"frame_error_px": quality.pop("frame_error_px")})
             return {"focal": tracked.camera.focal, "centre": list(tracked.camera.centre), "quality": quality}
 
         return self._step("tracking", frames["frames"], work)

@@ -117,9 +117,7 @@ def read_transforms(folder: Path) -> Dataset:
         raise BadInput(f"{folder}: no pictures. They are expected in ori_imgs/ (or gt_imgs/).")
     height, width = read_picture(first).shape[:2]
     if width != height:
-        raise BadInput(
-            f"{folder}: pictures of {width}x{height}; only square ones can be used, as these datasets have them."
-        )
+        raise BadInput(f"{folder}: pictures of {width}x{height}; only square ones can be used, as these datasets have them.")
     return Dataset(folder, _camera(header, width, height, folder), frames, poses)
 
 
@@ -186,9 +184,7 @@ class _Conversion:
                 source = picture_path(self.dataset.folder, t)
                 image = held if source is None else read_picture(source)
                 if image is None or image.shape[:2] != self.dataset.camera.size[::-1]:
-                    raise BadInput(
-                        f"{source or self.dataset.folder / 'ori_imgs'}: picture {t} is missing or of another size."
-                    )
+                    raise BadInput(f"{source or self.dataset.folder / 'ori_imgs'}: picture {t} is missing or of another size.")
                 held = image
                 changes.add(image)
                 _place(source, self.out / f"frames/{t:06d}.jpg", image)
@@ -228,18 +224,14 @@ class _Conversion:
         seen_pose = np.tile(np.eye(4), (len(frames), 1, 1))
         seen_pose[:, :3, :3], seen_pose[:, :3, 3] = turned, np.negative(turned @ view.shift[..., None])[..., 0]
         depth = (shape.at(fit.coefficients) @ turned)[..., 2] + view.shift[:, 2:]
-        seen_pixels, far, where = (
-            torch.from_numpy(np.asarray(a, np.float64)) for a in (pixels[frames], depth, seen_pose)
-        )
+        seen_pixels, far, where = (torch.from_numpy(np.asarray(a, np.float64)) for a in (pixels[frames], depth, seen_pose))
         landmarks[frames] = landmarks_from_pixels(seen_pixels, far, where, camera).numpy()
         nearest = frames[np.searchsorted((frames[:-1] + frames[1:]) / 2, np.arange(self.frames))]
         pose[frames] = seen_pose
         self._mark("tracking", {"quality": {"reprojection_px": float(np.sqrt((fit.error**2).mean()))}})
         return pose[nearest], landmarks[nearest]
 
-    def _parts(
-        self, pixels: Float[np.ndarray, "t 478 2"], seen: Bool[np.ndarray, " t"], scenes: dict[str, Any]
-    ) -> None:
+    def _parts(self, pixels: Float[np.ndarray, "t 478 2"], seen: Bool[np.ndarray, " t"], scenes: dict[str, Any]) -> None:
         """parts/ from parsing/ where it is complete, else by our own parser."""
         sources = [self.dataset.folder / f"parsing/{t}.png" for t in range(self.frames)]
         if not all(path.is_file() for path in sources):
@@ -323,9 +315,7 @@ def in_our_head_frame(
     def residual(x: np.ndarray) -> np.ndarray:
         head = np.exp(x[6]) * mean[rigid] @ rotation_matrix(x[:3]).T + x[3:6] / 10  # decimetres: like the turn in size
         points = np.einsum("tij,kj->tki", view.rotation, head) + view.shift[:, None]
-        return (
-            (points[..., :2] / np.maximum(points[..., 2:], 1e-3) * camera.focal + centre - target) / camera.size[0]
-        ).ravel()
+        return ((points[..., :2] / np.maximum(points[..., 2:], 1e-3) * camera.focal + centre - target) / camera.size[0]).ravel()
 
     best = least_squares(residual, np.zeros(7), loss="soft_l1", f_scale=0.01).x
     scale, turn, shift = np.exp(best[6]), rotation_matrix(best[:3]), best[3:6] / 10

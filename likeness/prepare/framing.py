@@ -131,8 +131,7 @@ def choose(people: list[Person], person: str | None) -> tuple[Person, str | None
         warning = None
         if len(people) > 1:
             warning = (
-                f"{len(people)} people are in the video ({listed}). "
-                "Taking person 1; choose with --person N or --person x,y."
+                f"{len(people)} people are in the video ({listed}). Taking person 1; choose with --person N or --person x,y."
             )
         return people[0], warning
     try:

@@ -34,9 +34,7 @@ OUTSIDE = 0.15  # share of the face's outline that may lie outside the picture
 AWAY = 0.8  # face sizes from where the survey saw the person: farther, it is somebody else
 
 
-def make_frames(
-    video: Path, folder: Path, survey: dict[str, Any], size: int, advance: Callable[[int], None]
-) -> dict[str, Any]:
+def make_frames(video: Path, folder: Path, survey: dict[str, Any], size: int, advance: Callable[[int], None]) -> dict[str, Any]:
     """Write frames/ and steps/frames.npz; return what steps/frames.json holds.
 
     frames.npz: pixels [T 478 2] float32 (landmarks, NaN where unseen), seen [T], repeated [T], source_index [T],
@@ -67,9 +65,7 @@ def make_frames(
             write.result()
     if len(seen) < SHORTEST_S * FPS:
         why = f" ({'; '.join(reader.problems)})" if reader.problems else ""
-        raise BadInput(
-            f"{video}: only {len(seen) / FPS:.1f} s of it can be read{why}; at least {SHORTEST_S:.0f} s are needed."
-        )
+        raise BadInput(f"{video}: only {len(seen) / FPS:.1f} s of it can be read{why}; at least {SHORTEST_S:.0f} s are needed.")
     if sum(seen) < SHORTEST_S * FPS:
         raise BadInput(
             f"{video}: the face is seen for {sum(seen) / FPS:.1f} s only, at least {SHORTEST_S:.0f} s are needed. "

@@ -130,9 +130,7 @@ def lip_opening(landmarks: Float[np.ndarray, "time k xyz"]) -> Float[np.ndarray,
     return np.linalg.norm(landmarks[:, 13] - landmarks[:, 14], axis=-1) / np.maximum(eyes, 1e-9)
 
 
-def moved(
-    rows: Shaped[np.ndarray, "rows *dim"], by: int, length: int, fill: Any = 0.0
-) -> Shaped[np.ndarray, "{length} *dim"]:
+def moved(rows: Shaped[np.ndarray, "rows *dim"], by: int, length: int, fill: Any = 0.0) -> Shaped[np.ndarray, "{length} *dim"]:
     """`rows` later by `by` places (earlier when negative), then cut or filled to `length`."""
     out = np.empty((length, *rows.shape[1:]), rows.dtype)
     out[...] = fill
@@ -155,9 +153,7 @@ def place_sound(clip: Clip) -> dict[str, Any]:
     try:
         phones = np.load(steps / "phones.npy", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BadInput(
-            f"{steps}/phones.npy: cannot be read ({error}). Delete steps/sound.json and prepare again."
-        ) from error
+        raise BadInput(f"{steps}/phones.npy: cannot be read ({error}). Delete steps/sound.json and prepare again.") from error
     waveform = audio.load(steps / "sound.wav")
     offset = lip_offset(phones, lip_opening(clip.motion.landmarks.numpy()), clip.seen.numpy())
     by = round(offset.frames * ROWS) if offset.clear and abs(offset.frames) > SMALL else 0

@@ -186,9 +186,7 @@ def test_aligner_finds_a_known_warp():
     m = np.array([[1.02, 0.01, -4.0], [-0.015, 0.99, 3.0]])
     frame = cv2.warpAffine(picture, m, (256, 256))
     grid = Grid(0.0, 0.0, 51.0, (6, 6))
-    found = Aligner(picture, np.ones((256, 256), np.uint8), grid)(
-        frame, np.ones((256, 256)), np.zeros((6, 6, 2)), steps=12
-    )
+    found = Aligner(picture, np.ones((256, 256), np.uint8), grid)(frame, np.ones((256, 256)), np.zeros((6, 6, 2)), steps=12)
     x, y = np.meshgrid(np.arange(60, 200), np.arange(60, 200))
     truth = np.dstack([x, y]) @ m[:, :2].T + m[:, 2]
     assert np.abs(grid.at(found, x, y) - truth).max() < 0.15

@@ -50,9 +50,7 @@ def dataset(take, tmp_path_factory):
         cv2.imwrite(str(root / f"ori_imgs/{t}.jpg"), take.images[t][..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])
         cv2.imwrite(str(root / f"parsing/{t}.png"), paint(performance.parts(t), older=False)[..., ::-1])
     poses = performance.motion.pose.numpy().astype(float)
-    rows = [
-        {"img_id": t, "aud_id": t, "transform_matrix": theirs(poses[t]).tolist()} for t in range(FRAMES) if t != LOST
-    ]
+    rows = [{"img_id": t, "aud_id": t, "transform_matrix": theirs(poses[t]).tolist()} for t in range(FRAMES) if t != LOST]
     header = {"focal_len": performance.camera.focal, "cx": SIZE / 2, "cy": SIZE / 2}
     (root / "transforms_train.json").write_text(json.dumps(header | {"frames": rows[:35]}))
     (root / "transforms_val.json").write_text(json.dumps(header | {"frames": rows[35:]}))

@@ -24,9 +24,7 @@ TIMES = [0.5 * k for k in range(40)]
 
 
 def test_the_largest_and_longest_seen_comes_first():
-    people = find_people(
-        samples(way(200, 300, 80, TIMES), way(700, 300, 200, TIMES[:30]), way(1000, 200, 90, TIMES[:1]))
-    )
+    people = find_people(samples(way(200, 300, 80, TIMES), way(700, 300, 200, TIMES[:30]), way(1000, 200, 90, TIMES[:1])))
     assert [round(p.middle.x) for p in people] == [700, 200]  # somebody seen once is a bystander
 
 

@@ -19,12 +19,14 @@ from likeness.errors import BadInput, Exhausted, Refused
 from likeness.prepare import pictures, prepare
 from likeness.prepare.framing import Face, Person
 from likeness.prepare.scenes import Changes
-from likeness.prepare.steps import BUILDS_ON, PROBLEM, Progress, Steps
+from likeness.prepare.steps import BUILDS_ON, PROBLEM, Steps
 from likeness.prepare.survey import find_small_faces, survey
 from likeness.prepare.worker import Worker
+from likeness.progress import Progress
 from tests.prepare.conftest import AWAY, CUT, SECONDS, SIZE, write
 
 FRAMES = round(25 * SECONDS)
+SMALL = SIZE * 3 // 4
 
 
 def quiet(_: str) -> None:
@@ -122,8 +124,8 @@ def test_unseen_frames_keep_their_ids_and_cuts_split(edited_video, tmp_path):
 
 
 def test_several_people_are_told_and_can_be_chosen(take, tmp_path):
-    small = [cv2.resize(image[:, ::-1], (SIZE * 3 // 4, SIZE * 3 // 4), interpolation=cv2.INTER_AREA) for image in take.images]
-    pair = [np.hstack([a, np.pad(b, ((SIZE // 8, SIZE // 8), (0, 0), (0, 0)), mode="edge")]) for a, b in zip(take.images, small)]
+    small = [cv2.resize(image[:, ::-1], (SMALL, SMALL), interpolation=cv2.INTER_AREA) for image in take.images]
+    pair = [np.hstack([a, np.pad(b, ((SIZE // 8,) * 2, (0, 0), (0, 0)), mode="edge")]) for a, b in zip(take.images, small)]
     video = write(tmp_path / "two.mp4", pair, take.sound)
     found = survey(video, None, None, lambda _: None)
     assert found["people"] == 2 and "--person" in found["warnings"][0]
@@ -329,18 +331,20 @@ def test_an_opened_clip_is_the_prepared_one(actor_clip):
 
 def test_the_chosen_person_is_followed_beside_a_larger_face(take):
     """The mesh alone takes the larger face; the finder looks where the survey saw the person."""
-    small = [cv2.resize(image[:, ::-1], (SIZE * 3 // 4, SIZE * 3 // 4), interpolation=cv2.INTER_AREA) for image in take.images[:8]]
-    canvas = np.full((8, 336, 336, 3), 110, np.uint8)
+    small = [cv2.resize(image[:, ::-1], (SMALL, SMALL), interpolation=cv2.INTER_AREA) for image in take.images[:8]]
+    side, top = SIZE + SMALL, SIZE // 2
+    canvas = np.full((8, side, side, 3), 110, np.uint8)
     for t in range(8):
         canvas[t, :SIZE, :SIZE] = take.images[t]
-        canvas[t, 100:244, 192:] = small[t]
-    place = Face(264.0, 172.0, 60.0)
+        canvas[t, top : top + SMALL, SIZE:] = small[t]
+    x, y = SIZE + SMALL / 2, top + SMALL / 2
+    place = Face(x, y, SIZE * 0.31)
     changes = Changes()
-    with pictures._Finder(Person([0.0, 1.0], [place, place]), True, (0, 0, 336), 336) as finder:
+    with pictures._Finder(Person([0.0, 1.0], [place, place]), True, (0, 0, side), side) as finder:
         found = []
         for t, image in enumerate(canvas):
             changes.add(image)
             found.append(finder(image, t / 25, changes))
     seen = [points for points in found if points is not None]
     assert len(seen) >= 7
-    assert all(abs(points[:, 0].mean() - 264) < 25 and abs(points[:, 1].mean() - 172) < 30 for points in seen)
+    assert all(abs(points[:, 0].mean() - x) < 25 and abs(points[:, 1].mean() - y) < 30 for points in seen)

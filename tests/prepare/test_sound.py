@@ -125,9 +125,7 @@ def make_clip(folder: Path, opening: np.ndarray, phones: np.ndarray, waveform: n
 @pytest.mark.parametrize(("late", "moved_by"), [(-5.5, -5.5), (3.0, 3.0), (0.2, 0.0)])
 def test_the_step_moves_sound_and_features_alike(tmp_path: Path, late: float, moved_by: float) -> None:
     phones = spoken(400, 5)
-    waveform = (
-        np.random.default_rng(0).normal(0, 0.1, 402 * 640).astype(np.float32)
-    )  # 2 frames longer than the pictures
+    waveform = np.random.default_rng(0).normal(0, 0.1, 402 * 640).astype(np.float32)  # 2 frames longer than the pictures
     clip = make_clip(tmp_path / "c", mouth(phones, late), phones, waveform)
     found = place_sound(clip)
     assert found["clear"] and found["frames"] == pytest.approx(moved_by, abs=0.26)
