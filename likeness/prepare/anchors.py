@@ -138,8 +138,8 @@ def _agree(view: View, precision: Float[np.ndarray, "a 6 6"], found: list, camer
     flow, depth = _joined(found)
     measured, held = view, precision / (LANDMARK_POINTS * scale_px**2)
     for _ in range(ROUNDS):
-        matrix, right = np.zeros((count, 6, count, 6)), (held @ difference(measured, view)[..., None])[..., 0]
-        matrix[np.arange(count), :, np.arange(count), :] += held
+        blocks, right = np.zeros((count, count, 6, 6)), (held @ difference(measured, view)[..., None])[..., 0]
+        blocks[np.arange(count), np.arange(count)] += held
         residual, slope = residuals(view, flow, depth, camera)
         weight = _weight(residual, ANCHOR_PX * scale_px)
         ends = (flow.first, flow.first + flow.gap)
@@ -148,9 +148,10 @@ def _agree(view: View, precision: Float[np.ndarray, "a 6 6"], found: list, camer
             np.add.at(right, one, np.einsum("n,nki,nk->ni", weight, mine, residual))
             for j, other in enumerate(ends):
                 product = np.einsum("n,nki,nkj->nij", weight, mine, slope[..., 6 * j : 6 * j + 6])
-                np.add.at(matrix, (one, slice(None), other), product)
-        step_ = np.linalg.solve(matrix.reshape(6 * count, -1) + 1e-9 * np.eye(6 * count), right.ravel())
-        view = view.moved(step_.reshape(count, 6))
+                np.add.at(blocks, (one, other), product)
+        matrix = blocks.swapaxes(1, 2).reshape(6 * count, -1)
+        moved = np.linalg.solve(matrix + 1e-9 * np.eye(6 * count), right.ravel())
+        view = view.moved(moved.reshape(count, 6))
     return view
 
 

@@ -62,8 +62,8 @@ def track(
     `pixels` are landmarks in the cropped frames of `size` (width, height), anything where not `seen`; `focal_prior`
     (1.1-1.6 source widths) and `centre` (the source's) in pixels of the crop, where the centre may lie outside;
     `breaks` are first frames after a small jump. `image_at(t)` gives frame t in RGB and is asked in order, in three
-    passes: all for flow, the anchors, all for the ties to them. Frames without a face get an interpolated motion. Memory grows by about 50 kB a frame, pictures are not
-    kept.
+    passes: all for flow, the anchors, all for the ties to them. Frames without a face get an interpolated motion.
+    Memory grows by about 50 kB a frame, pictures are not kept.
 
     Raises BadInput when fewer than ten frames show a face.
     """

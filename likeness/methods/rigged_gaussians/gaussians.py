@@ -17,6 +17,7 @@ from likeness.rig import SIZE
 UNIT = 10.0  # model units per metre
 NODE_EMBEDDING = 16
 NODE_WIDTH = 48
+VIEW_RANGE = 2.0  # standard deviations of the training views: beyond, colours that are linear in the view turn to splotches
 NODE_REACH = 0.05  # the node network moves nodes by about this much at most, model units
 
 
@@ -94,7 +95,7 @@ class Gaussians(nn.Module):
 
     def colors(self, pose: Float[Tensor, "4 4"]) -> Float[Tensor, "n 3"]:
         """Colours seen from a camera: c0 + 0.1 C1 v, v the camera's direction in the head frame."""
-        view = (self.direction(pose) - self.view_centre) / self.view_spread
+        view = ((self.direction(pose) - self.view_centre) / self.view_spread).clamp(-VIEW_RANGE, VIEW_RANGE)
         return self.color + 0.1 * (self.color_by_view @ view)
 
     @staticmethod
