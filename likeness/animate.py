@@ -16,7 +16,14 @@ from likeness.video import probe
 
 
 def portrait_of(
-    video: str | os.PathLike, work: str | os.PathLike, *, preset: str = "fast", size: int = 256, seed: int = 0
+    video: str | os.PathLike,
+    work: str | os.PathLike,
+    *,
+    preset: str = "fast",
+    size: int = 256,
+    seed: int = 0,
+    person: str | int | None = None,
+    sound: str | os.PathLike | None = None,
 ) -> tuple[Clip, Portrait]:
     """The clip and portrait of a video, in folder `work`; what exists there is used again."""
     work = Path(work)
@@ -24,7 +31,7 @@ def portrait_of(
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(work, error) from error
-    clip = prepare(video, work / "clip")
+    clip = prepare(video, work / "clip", person=person, sound=sound)
     path = work / f"{preset}-{size}-{seed}.portrait"
     if path.is_file():
         return clip, methods.load(path)
@@ -40,11 +47,14 @@ def animate(
     preset: str = "fast",
     size: int = 256,
     seed: int = 0,
+    person: str | int | None = None,
+    sound: str | os.PathLike | None = None,
     delivery: Delivery = Delivery(),
 ) -> Speech:
     """A video of the person in `video` saying `speech`, written to `out`.
 
-    Clip and portrait stay in `work` (default: `VIDEO.likeness` beside the output) and are used again next time.
+    Clip and portrait stay in `work` (default: `VIDEO.likeness` beside the output) and are used again next time. `person` and
+    `sound` are `prepare`'s.
     """
     out = Path(out)
     probe(video)
@@ -52,7 +62,7 @@ def animate(
     if out.exists() and out.samefile(video):
         raise BadInput(f"{out}: is the video itself. Name another file for the result.")
     work = out.parent / f"{Path(video).name}.likeness" if work is None else work
-    _, portrait = portrait_of(video, work, preset=preset, size=size, seed=seed)
+    _, portrait = portrait_of(video, work, preset=preset, size=size, seed=seed, person=person, sound=sound)
     said = speak(portrait, speech, delivery)
     said.save(out)
     return said

@@ -78,7 +78,7 @@ class Hearing:
     features: tuple[str, ...] = ("mel", "phones")
     """Names as in `speech.extract`, side by side in this order."""
     past: int = 4
-    """Frames before the one spoken. 4 and 2: more look-ahead gained nothing (sound.md, "Look-ahead")."""
+    """Frames before the one spoken. 4 and 2: more look-ahead gained nothing."""
     future: int = 2
     """Frames after it: each is 40 ms that a live viewer waits."""
     rows_per_frame: int = ROWS_PER_FRAME
@@ -127,7 +127,7 @@ class Gate(NamedTuple):
 
 START = Gate()
 HOLD_ROWS = 15  # 150 ms below `off` before speech counts as over
-ATTACK, RELEASE = 0.5, 0.3  # share of the way per frame; keeps short pauses open, as real mouths do (sound.md)
+ATTACK, RELEASE = 0.5, 0.3  # share of the way per frame; keeps short pauses open, as real mouths do
 SILENCE_DB = -100.0
 
 
@@ -144,7 +144,7 @@ def loudness(waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " row
 
 
 def levels(decibels: Float[np.ndarray, " rows"]) -> Levels:
-    """The thresholds of sound.md, "Silence", from the loudness of the sound itself (live: of what was heard so far)."""
+    """The thresholds of speech and silence, from the loudness of the sound itself (live: of what was heard so far)."""
     if len(decibels) == 0:
         return Levels(0.0, 0.0)
     quiet, loud = np.percentile(decibels, [5, 95])

@@ -30,6 +30,8 @@ app = tyro.extras.SubcommandApp()
 Preset = Annotated[Literal["fast", "standard"], arg(help="fast: minutes. standard: the best quality.")]
 Size = Annotated[Literal[256, 512], arg(help="Side of the picture in pixels.")]
 Seed = Annotated[int, arg(help="Of every random choice.")]
+Person = Annotated[str | None, arg(help="Which person: a number from 1, or x,y in pixels of the video.")]
+OwnSound = Annotated[Path | None, arg(help="The recording that belongs to the video, when it has none of its own.")]
 Json = Annotated[bool, arg(help="Print one JSON object instead of text.")]
 Performance = OmitArgPrefixes[Delivery]
 
@@ -39,8 +41,8 @@ def prepare(
     video: Positional[Path],
     clip: Positional[Path],
     size: Annotated[int, arg(help="Side of the clip's square frames in pixels.")] = 512,
-    person: Annotated[str | None, arg(help="Which person: a number from 1, or x,y in pixels of the video.")] = None,
-    sound: Annotated[Path | None, arg(help="The recording that belongs to the video, when it has none of its own.")] = None,
+    person: Person = None,
+    sound: OwnSound = None,
     json: Json = False,
 ) -> None:
     """Video -> clip folder: landmarks, head pose, parts, background, speech features, and a report on the footage."""
@@ -106,6 +108,8 @@ def animate(
     preset: Preset = "fast",
     size: Size = 256,
     seed: Seed = 0,
+    person: Person = None,
+    sound: OwnSound = None,
     delivery: Performance = Delivery(),
     json: Json = False,
 ) -> None:
@@ -113,7 +117,9 @@ def animate(
     from likeness.animate import animate as run
 
     began = time.monotonic()
-    said = run(video, speech, out, work=work, preset=preset, size=size, seed=seed, delivery=delivery)
+    said = run(
+        video, speech, out, work=work, preset=preset, size=size, seed=seed, person=person, sound=sound, delivery=delivery
+    )
     _said(said, out, 0.0, time.monotonic() - began, json)
 
 

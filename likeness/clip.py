@@ -208,6 +208,13 @@ class Clip:
         frames = np.arange(start, stop - (stop - start) // TEST_SHARE)
         return frames[self.seen.numpy()[frames]]
 
+    @property
+    def take(self) -> np.ndarray:
+        """The longest run of training frames without a jump or a gap: what a head can be moved by."""
+        frames = self.train
+        cuts = np.flatnonzero((np.diff(frames) > 1) | np.isin(frames[1:], self.breaks)) + 1
+        return max(np.split(frames, cuts), key=len)
+
     def image(self, t: Index, size: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
         """The picture of frame t, RGB; `size` (pixels, square) reads it from the cache at that size."""
         if size is None or size == self.camera.size[0]:

@@ -29,13 +29,14 @@ def demo(out: Path, size: int = 256, seconds: float = 30.0, seed: int = 0) -> Pa
         spent[name] = round(time.monotonic() - began - sum(spent.values()), 1)
 
     actor = Actor(seed)
-    video, sound = out / "actor.mp4", out / "new-speech.wav"
+    name = f"actor-{seed}-{seconds:g}s"
+    video, sound = out / f"{name}.mp4", out / "new-speech.wav"
     if not video.is_file():
         actor.perform(seconds, TRAIN_TAKE, size=512).write(video)
     new = actor.perform(NEW_SECONDS, NEW_TAKE, size=size)
     audio.save_wav(sound, new.waveform, new.rate)
     done("actor_s")
-    clip, portrait = portrait_of(video, out, size=size, seed=seed)
+    clip, portrait = portrait_of(video, out / name, size=size, seed=seed)
     done("prepare_and_train_s")
     path = speak(portrait, sound).save(out / "demo.mp4")
     done("speak_s")

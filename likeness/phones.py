@@ -1,7 +1,7 @@
 """Phone posteriors from the acoustic model that the pocketsphinx wheel carries: what is said, by whoever says it.
 
 The decoder's words are not used. Its senone log holds, for every 10 ms, the score of each state of each phone; the best
-of a phone's three states, through a softmax, is its posterior (sound.md, "Sound" and "Cost").
+of a phone's three states, through a softmax, is its posterior.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +21,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from likeness import CallableModule
 from likeness.clip import Clip, Motion, ping_pong, read_picture
 from likeness.errors import BadInput
 from likeness.listening import Listening
@@ -173,7 +175,7 @@ def driving_motion(portrait: Portrait, delivery: Delivery) -> Motion:
     motion = portrait.stage.motion
     if isinstance(delivery.pose, Path):
         clip = Clip.open(delivery.pose)
-        other = clip.motion[torch.from_numpy(clip.train)]
+        other = clip.motion[torch.from_numpy(clip.take)]
         shift = motion.pose[:, :3, 3].mean(0) - other.pose[:, :3, 3].mean(0)
         pose = other.pose.clone()
         pose[:, :3, 3] += shift  # keeps the head where this portrait's camera has it
@@ -194,7 +196,7 @@ def blinks(start: int, stop: int, seed: int) -> Float[Tensor, " time"]:
     lids = (0.75, 0.25, 0.0, 0.1, 0.45, 0.8)
     eyes = torch.ones(stop - start)
     for block in range(max(0, start // 100 - 1), stop // 100 + 1):  # one blink in each 4 s
-        first = 100 * block + int(np.random.default_rng([seed, block]).integers(0, 100 - len(lids)))
+        first = 100 * block + int(np.random.default_rng([seed, block]).integers(25, 76))
         for i, lid in enumerate(lids):
             if start <= first + i < stop:
                 eyes[first + i - start] = lid
@@ -253,3 +255,6 @@ def colour(text: str, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 
     except ValueError as error:
         raise BadInput(f"background {text!r} is no colour; write it like #20a040.") from error
     return np.full((size[1], size[0], 3), (red, green, blue), np.uint8)
+
+
+sys.modules[__name__].__class__ = CallableModule

@@ -33,7 +33,7 @@ BANDS = 80
 LENGTH, FFT = 400, 512  # 25 ms of sound in a mel row, centred on it
 MARGIN = (FFT - STEP) // 2  # samples of context that a mel row needs on both sides
 FLOOR = 1e-8  # of full-scale power: quieter sound is silence
-PROBABILITY_FLOOR = 1e-3  # log(p + this): keeps what the recogniser excludes from shouting (sound.md, "Cost")
+PROBABILITY_FLOOR = 1e-3  # log(p + this): keeps what the recogniser excludes from shouting
 BLOCK_ROWS = 6000  # a minute at a time, whatever the length
 
 

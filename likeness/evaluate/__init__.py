@@ -59,7 +59,7 @@ class Evaluation:
     real_jitter: float
     detector_missed: dict[str, int]
     silence: dict[str, float]
-    """Lip opening with silent sound: mean and standard deviation, and the real mean, pixels."""
+    """Lip opening with silent sound: mean and standard deviation, with the gate open too, and the real mean; pixels."""
     speed: dict[str, float]
     """Frames a second of rendering (head), and of everything but features and encoding."""
     recipes: dict[str, str] = field(default_factory=lambda: dict(metrics.RECIPES))
@@ -179,18 +179,20 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _silence(portrait: Portrait, clip: Clip, judge: _Judge) -> dict[str, float]:
-    """Digital silence for two seconds, the head still: how far open the mouth is, and whether it moves."""
+    """Two seconds of digital silence, the head still: how far open the mouth is, and whether it moves; as served, and
+    with the gate open, which shows what the voice itself makes of silence."""
     waveform = np.zeros(SILENT_FRAMES * 640, np.float32)
     heard = torch.from_numpy(np.concatenate([speech.extract(n, waveform) for n in portrait.hearing.features], axis=1))
     usual = speech.Statistics.of(features(portrait, clip))
     stretch = portrait.hearing.window(heard, 0, SILENT_FRAMES)
-    cond = portrait.listen(Heard(stretch, usual.mean, usual.std, torch.zeros(SILENT_FRAMES), "own"))
     motion = following(portrait, clip)[torch.from_numpy(clip.test[:1]).expand(SILENT_FRAMES)]
-    row = Row("silence", cond, motion)
-    pixels = judge.detect("silence", [judge.scenery.compose(layer, motion[:1]) for layer in row.layers(portrait)])
-    opening = metrics.opening(pixels)[5:]  # the tracker settles
-    real = metrics.opening(judge.real_pixels)
-    return {"mean": float(opening.mean()), "std": float(opening.std()), "real_mean": float(real.mean())}
+    found = {"real_mean": float(metrics.opening(judge.real_pixels).mean())}
+    for name, gate in (("", torch.zeros(SILENT_FRAMES)), ("ungated_", torch.ones(SILENT_FRAMES))):
+        row = Row("silence", portrait.listen(Heard(stretch, usual.mean, usual.std, gate, "own")), motion)
+        pixels = judge.detect("silence", [judge.scenery.compose(layer, motion[:1]) for layer in row.layers(portrait)])
+        opening = metrics.opening(pixels)[5:]  # the tracker settles
+        found |= {f"{name}mean": float(opening.mean()), f"{name}std": float(opening.std())}
+    return found
 
 
 def _speed(portrait: Portrait, clip: Clip) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -65,11 +66,12 @@ def all_rows(portrait: Portrait, clip: Clip) -> list[Row]:
 
 
 def following(portrait: Portrait, clip: Clip) -> Motion:
-    """The clip's motion with the portrait's torso following it; each scene by itself."""
+    """The clip's motion with the portrait's torso following it; each piece between cuts and jumps by itself."""
     torso = portrait.stage.torso
     if torso is None:
         return clip.motion
-    pieces = [torso.follow(clip.motion[start:stop]) for start, stop in clip.scenes]
+    edges = sorted({0, len(clip), *clip.breaks, *(edge for scene in clip.scenes for edge in scene)})
+    pieces = [torso.follow(clip.motion[start:stop]) for start, stop in pairwise(edges)]
     return replace(clip.motion, torso=torch.cat(pieces))
 
 

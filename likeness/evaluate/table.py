@@ -38,7 +38,8 @@ def show(found: Evaluation, console: Console | None = None) -> None:
     console.print(table)
     silence, speed = found.silence, found.speed
     console.print(
-        f"real jitter {found.real_jitter:.3f} px · lips in silence {silence['mean']:.2f} ± {silence['std']:.2f} px open, "
+        f"real jitter {found.real_jitter:.3f} px\nlips in silence {silence['mean']:.2f} ± {silence['std']:.2f} px open "
+        f"(voice alone {silence['ungated_mean']:.2f}), "
         f"in real speech {silence['real_mean']:.2f} · {speed['render_fps']:.0f} frames/s rendered, "
         f"{speed['picture_fps']:.0f} with torso and background"
     )

@@ -18,6 +18,7 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from likeness import CallableModule
 from likeness.clip import FORMAT, FPS, VERSION, Clip
 from likeness.errors import BadInput, Exhausted, LikenessError, Refused
 from likeness.files import unwritable, write_atomically
@@ -218,7 +220,7 @@ class _Preparation:
             pictures.write_arrays(self.folder / "steps" / "tracking.npz", {"frame_error_px": quality.pop("frame_error_px")})
             return {"focal": tracked.camera.focal, "centre": list(tracked.camera.centre), "quality": quality}
 
-        return self._step("tracking", 2 * frames["frames"], work)  # two passes over the pictures
+        return self._step("tracking", frames["frames"], work)
 
     def _header(self, found: dict[str, Any], frames: dict[str, Any], camera: dict[str, Any]) -> dict[str, Any]:
         """clip.json, see `likeness.clip`."""
@@ -315,3 +317,6 @@ def _tell(progress: Progress, clip: Clip, seconds: float) -> None:
     length = len(clip) / clip.fps
     progress.say(f"{clip.folder}: {len(clip)} frames ({length:.1f} s) prepared in {seconds:.1f} s")
     progress.say(f"read {clip.folder / 'report.html'} before training")
+
+
+sys.modules[__name__].__class__ = CallableModule

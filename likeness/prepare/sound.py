@@ -5,8 +5,8 @@ open vowels. Weighted by the phone posteriors this is an expected opening; where
 is the offset. The sign everywhere: *lip time minus sound time, in frames*. Negative: the lips are early, the sound is
 too late. Moving the sound by the offset (later when positive) puts it right.
 
-Measured on 36 files (`../shared/clips`), against the offsets that a trained regressor found (sound.md): address -5.3
-(-5.5), teacher -2.5 (-2.2), senator -1.8 (-1.5), styletalk's Obama -3.8 and -1.6 (-3.8 .. -1.5), video-retalking +2.5
+Measured on 36 files of real footage, against the offsets that a trained regressor found: address -5.3
+(-5.5), teacher -2.5 (-2.2), senator -1.8 (-1.5), two clips of an address -3.8 and -1.6 (-3.8 .. -1.5), video-retalking +2.5
 (+2), presenter +.2 (within 1). Pieces of 8 s agree with their file within 1.5 frames in 97 %.
 """
 
@@ -32,7 +32,7 @@ REACH = 15
 FAR = 5
 """Frames from the best offset on which another one is a rival rather than its neighbour."""
 CLEAR = 0.2
-"""Margin over the best rival that counts as clear (sound.md) in a clip of 13 s or more."""
+"""Margin over the best rival that counts as clear in a clip of 13 s or more."""
 CHANCE = 3.6  # a wrong sound reaches a margin of 3.6 / sqrt(frames) in 5 % of cases (4351 mismatched pairs, 3 to 24 s)
 LEAD = 0.7
 """Frames by which lips run ahead in clips that are in step: half a frame since a picture shows the first moment of its

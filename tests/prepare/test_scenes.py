@@ -78,7 +78,7 @@ REAL = {
     "presenter": ([176, 1429], [702, 953]),  # 28.08 s is a jump cut like the one at 38.12 s: eyes closed, then open
     "address": ([], []),
     "seated_720p": ([], []),
-    "many/Obama_clip2": ([], []),
+    "many/reagan_clip1": ([], []),
     "many/WDA_KatieHill_000": ([], []),
     "many/retalk_4": ([], []),
 }

@@ -88,7 +88,7 @@ def test_moved_keeps_the_values_in_their_order(by: int, rows: int, length: int) 
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="real clips are not in ../shared/clips")
 @pytest.mark.parametrize(("name", "known"), [("address", -5.5), ("teacher_720p", -2.2), ("many/retalk_1", 2.0)])
 def test_the_offsets_of_real_clips(name: str, known: float) -> None:
-    """Against those that a trained regressor found (sound.md), within three quarters of a frame."""
+    """Against those that a trained regressor found, within three quarters of a frame."""
     mediapipe = pytest.importorskip("mediapipe")
     path = CLIPS / f"{name}.mp4"
     landmarks, seen = [], []

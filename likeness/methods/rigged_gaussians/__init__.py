@@ -19,7 +19,7 @@ from likeness.methods.rigged_gaussians.voice_train import train_voice
 from likeness.nn.torso import Torso
 from likeness.portrait import Stage
 from likeness.rig import Rig
-from likeness.run import Run
+from likeness.run import CHECKPOINT, Run
 
 __all__ = ["Config", "Model", "preset", "train"]
 
@@ -51,7 +51,8 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Mode
         size = (config.size, config.size)
         camera = clip.camera.scaled(size)
         background = torch.from_numpy(clip.plate(config.size))
-        model.stage = Stage(camera, clip.motion[torch.from_numpy(frames)], background, torso)
+        model.stage = Stage(camera, clip.motion[torch.from_numpy(clip.take)], background, torso)
         model.eval().save(out)
-        run.clear("pictures-*.raw")
+        run.clear("pictures-*")
+        run.clear(CHECKPOINT)  # the portrait is there: other settings may follow
     return model

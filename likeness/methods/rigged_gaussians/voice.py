@@ -6,7 +6,7 @@ like that. It was chosen over temporal convolutions (one net a fold, 250 steps, 
 solved in closed form, in seconds, and comes out the same every time.
 
 There are two families: *own* hears mel and log phones, *other* phone probabilities alone, since another person's timbre
-misleads (sound.md). Every frame is computed from its own window, so that any chunking gives the same.
+misleads. Every frame is computed from its own window, so that any chunking gives the same.
 """
 
 from __future__ import annotations

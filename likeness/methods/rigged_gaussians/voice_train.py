@@ -35,7 +35,7 @@ the gate closes the mouth in pauses that last."""
 SILENCE_FRAMES = 8  # of each: longer than a window, and enough to outweigh the ridge
 PIECE = 5 * 100
 """Rows of the pieces of sound that set the limit of the own voice. With 5 s it let through none of 20 other recordings and
-kept held-out 3 to 19 s of the person's own, for three clips; with 2 s (sound.md) it took 7 and 12 of them for the own voice."""
+kept held-out 3 to 19 s of the person's own, for three clips; with 2 s it took 7 and 12 of them for the own voice."""
 SAME_FACE = 0.003  # metres root-mean-square of what lies above the mouth, between a scene's mean face and the rig's
 MIN_FRAMES = 50
 
@@ -204,7 +204,7 @@ def correlation(a: Float[Tensor, " time"], b: Float[Tensor, " time"]) -> Float[T
 
 def silences(features: Float[Tensor, "rows dim"]) -> Float[Tensor, "silence dim"]:
     """Stretches of silence, from the clip's quietest rows down to digital silence, as long as windows: without them the
-    mouth hangs open at its mean where nothing is heard (5 mm on presenter.mp4, sound.md)."""
+    mouth hangs open at its mean where nothing is heard (5 mm on presenter.mp4)."""
     quiet = features[features[:, :BANDS].mean(1).argsort()[: max(HEARING.rows, len(features) // 50)]].mean(0)
     nothing = torch.full((len(PHONES),), float(np.log(PROBABILITY_FLOOR)))
     nothing[PHONES.index("SIL")] = float(np.log(1 + PROBABILITY_FLOOR))
