@@ -9,7 +9,6 @@ likeness.speak(likeness.load("a.portrait"), "speech.wav").save("out.mp4")
 from __future__ import annotations
 
 import os
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 # libgomp's threads spin while they wait, by default for so long that two programs on two cores take four times as long
@@ -42,11 +41,3 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(HOMES[name]), name)
-
-
-class CallableModule(ModuleType):
-    """A module that is called like its function of the same name: `likeness.speak(...)`, once `likeness/speak.py` is
-    loaded, finds the module."""
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        return getattr(self, self.__name__.rpartition(".")[2])(*args, **options)

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from likeness import CallableModule
+from likeness.callable_module import CallableModule
 from likeness.clip import Clip, Motion, ping_pong, read_picture
 from likeness.errors import BadInput
 from likeness.listening import Listening

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from likeness import CallableModule
+from likeness.callable_module import CallableModule
 from likeness.clip import FORMAT, FPS, VERSION, Clip
 from likeness.errors import BadInput, Exhausted, LikenessError, Refused
 from likeness.files import unwritable, write_atomically

@@ -26,7 +26,7 @@ RIDGE = {"own": 0.3, "other": 1.0}
 """Own: .2 to .5 are equal; 1 loses .01. Other, trained on one speaker and tried on another's lips: .468 against .450."""
 JITTER = 1e-6
 BLOCKS, GAP = 6, 12  # of the frames that are left out in turn, and frames on each side that are not used then
-RATIO = 1.05  # of the opening's real movement, in frames left out, that the amplitude is set for: pictures show .92 of it
+RATIO = 1.08  # of the opening's real movement, in frames left out, that the amplitude is set for: pictures show .92 of it
 AMPLITUDES = (1.0, 2.0)
 SILENCES = (0.5, 1.0)
 """How far down from the clip's quietest rows to digital silence. More levels, nearer to the quiet rows, contradict short
