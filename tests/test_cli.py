@@ -87,7 +87,7 @@ def test_animate_uses_what_exists(clip, actor_video, portrait_file, speech_file,
     out = tmp_path / "out.mp4"
     words = ["animate", actor_video, speech_file, out, "--work", work, "--seed", "7", "--blink-seed", "3", "--json"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("likeness.animate.prepare", lambda video, folder: prepare(video, folder, size=SIZE))
+        patch.setattr("likeness.animate.prepare", lambda video, folder, **more: prepare(video, folder, size=SIZE, **more))
         assert run([str(word) for word in words]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 58 and out.is_file()
 
