@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up everything they need in .venv (Python 3.11 or 3.12).
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12)
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && command -v $$python && break; done)
 BIN := .venv/bin
 
 .PHONY: demo test lint clean
