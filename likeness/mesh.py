@@ -11,6 +11,7 @@ OUTER_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 
 INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)  # a ring
 LIPS = OUTER_LIPS + INNER_LIPS
 UPPER_INNER_LIP, LOWER_INNER_LIP = 13, 14  # middle of the inner lips
+NOSE_BASE = 2
 LIP_CORNERS = (61, 291)  # right, left
 
 RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)  # a ring, outer corner first

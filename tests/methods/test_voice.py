@@ -214,7 +214,7 @@ def test_training_is_the_same_every_time_and_keeps_what_the_run_held(tmp_path):
             states.append(train_voice(clip, rig, clip.train, run).state_dict())
             assert run.done("voice")
             assert run.resumed["gaussians.rest"].tolist() == [1, 1, 1]
-            assert torch.equal(Voice.restored(run.resumed).amplitude, states[-1]["amplitude"])
+            assert torch.equal(Voice.restored(run.resumed).calibration, states[-1]["calibration"])
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
 
 

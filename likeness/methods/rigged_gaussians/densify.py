@@ -65,8 +65,9 @@ def densify(
         pick = (lambda x: x.clone()) if axis is None else (lambda x, axis=axis: x.index_select(axis, source))
         new.copy_(pick(old))
         moments[new] = {k: (v.clone() if k == "step" else pick(v)) for k, v in state.items()}
-    for name in ("corners", "weights", "gain"):
+    for name in ("corners", "weights", "gain", "above"):
         getattr(grown, name).copy_(getattr(gaussians, name)[source])
+    grown.node_above.copy_(gaussians.node_above)
     grown.view_centre.copy_(gaussians.view_centre)
     grown.view_spread.copy_(gaussians.view_spread)
     jitter = torch.from_numpy(rng.standard_normal((len(source), 3)).astype(np.float32)) * JITTER

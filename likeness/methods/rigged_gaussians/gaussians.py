@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from likeness import mesh
 from likeness.camera import Camera
 from likeness.kernels import Splats, splat
-from likeness.rig import SIZE
+from likeness.rig import LIP_COEFFICIENTS, SIZE
 
 UNIT = 10.0  # model units per metre
 NODE_EMBEDDING = 16
@@ -35,6 +35,8 @@ class Seed:
     response: Float[Tensor, "cond n 3"]
     """Own linear movement per unit of conditioning, before `gain`."""
     gain: Float[Tensor, " n"]
+    above: Float[Tensor, " n"]
+    """Share in which eyes and brows move it: 0 below the nose, 1 from the lower lids up."""
 
 
 class Gaussians(nn.Module):
@@ -43,6 +45,8 @@ class Gaussians(nn.Module):
     corners: Tensor
     weights: Tensor
     gain: Tensor
+    above: Tensor
+    node_above: Tensor
     view_centre: Tensor
     view_spread: Tensor
 
@@ -63,6 +67,8 @@ class Gaussians(nn.Module):
         self.register_buffer("corners", torch.zeros(count, 3, dtype=torch.int32))
         self.register_buffer("weights", torch.zeros(count, 3))
         self.register_buffer("gain", torch.ones(count))
+        self.register_buffer("above", torch.ones(count))
+        self.register_buffer("node_above", torch.ones(mesh.NODES))
         self.register_buffer("view_centre", torch.zeros(3))
         self.register_buffer("view_spread", torch.ones(3))
 
@@ -78,11 +84,14 @@ class Gaussians(nn.Module):
         return len(self.rest)
 
     def nodes(self, cond: Float[Tensor, " cond"]) -> Float[Tensor, "nodes 3"]:
-        """Displacement of the mesh nodes: linear basis and a small network."""
-        linear = (cond @ self.basis.flatten(1)).view(-1, 3)
-        # The conditioning is the same for every node: its share of the first layer is one row.
-        shape, said = self.node_first.weight.split([NODE_EMBEDDING, SIZE], dim=1)
-        hidden = nn.functional.silu(self.embedding @ shape.T + (said @ cond + self.node_first.bias))
+        """Displacement of the mesh nodes: linear basis and a small network. Eyes and brows do not reach below the nose:
+        what correlates with them there by chance would move the mouth."""
+        linear = _moved(self.basis, cond, self.node_above)
+        # The conditioning is the same for every node: its share of the first layer is one row, or two mixed by height.
+        shape, lips, upper = self.node_first.weight.split([NODE_EMBEDDING, LIP_COEFFICIENTS, SIZE - LIP_COEFFICIENTS], dim=1)
+        said, shown = cond[:LIP_COEFFICIENTS], cond[LIP_COEFFICIENTS:]
+        row = lips @ said + self.node_first.bias
+        hidden = nn.functional.silu(self.embedding @ shape.T + row + self.node_above[:, None] * (upper @ shown))
         hidden = self.node_out(nn.functional.silu(self.node_second(hidden)))
         return linear + NODE_REACH * hidden
 
@@ -90,7 +99,7 @@ class Gaussians(nn.Module):
         """Centres under a conditioning, head frame."""
         nodes = self.nodes(cond)
         carried = (nodes[self.corners.long()] * self.weights[..., None]).sum(1)
-        own = (cond @ self.response.flatten(1)).view(-1, 3) * self.gain[:, None]
+        own = _moved(self.response, cond, self.above) * self.gain[:, None]
         return self.rest + carried + own
 
     def colors(self, pose: Float[Tensor, "4 4"]) -> Float[Tensor, "n 3"]:
@@ -118,3 +127,10 @@ class Gaussians(nn.Module):
             camera.centre,
             camera.size,
         )
+
+
+def _moved(basis: Float[Tensor, "cond n 3"], cond: Float[Tensor, " cond"], above: Float[Tensor, " n"]) -> Float[Tensor, "n 3"]:
+    """Linear movement: by the lips in full, by eyes and brows in the share `above`."""
+    lips, upper = basis[:LIP_COEFFICIENTS].flatten(1), basis[LIP_COEFFICIENTS:].flatten(1)
+    by_lips = (cond[:LIP_COEFFICIENTS] @ lips).view(-1, 3)
+    return by_lips + above[:, None] * (cond[LIP_COEFFICIENTS:] @ upper).view(-1, 3)

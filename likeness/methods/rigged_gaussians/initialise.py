@@ -52,7 +52,14 @@ def initialise(clip: Clip, rig: Rig, frames: np.ndarray, config: Config) -> Seed
         weights=as_tensor(full(weights)),
         response=as_tensor(response),
         gain=as_tensor(gain),
+        above=as_tensor(_above(rest, nodes)),
     )
+
+
+def _above(points: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+    """0 from the nose's base down, 1 from the lower lids up."""
+    low, high = nodes[mesh.NOSE_BASE, 1], nodes[[lower for _, lower in mesh.LIDS], 1].mean()
+    return np.clip((low - points[:, 1]) / (low - high), 0, 1)
 
 
 def _on_mesh(
@@ -165,6 +172,9 @@ def install(gaussians: Gaussians, seed: Seed, rig: Rig, poses: Tensor, rng_seed:
         gaussians.weights.copy_(seed.weights)
         gaussians.response.copy_(seed.response)
         gaussians.gain.copy_(seed.gain)
+        gaussians.above.copy_(seed.above)
+        nodes = rig.mean.numpy().astype(np.float64) * UNIT
+        gaussians.node_above.copy_(torch.from_numpy(_above(nodes, nodes)))
         gaussians.basis.copy_(rig.basis * UNIT)
         gaussians.embedding.copy_(0.5 * torch.randn(gaussians.embedding.shape, generator=generator))
         for layer in (gaussians.node_first, gaussians.node_second):

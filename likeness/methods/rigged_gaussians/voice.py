@@ -63,12 +63,12 @@ class Memory(nn.Module):
 
 
 class Voice(nn.Module):
-    """Both families with everything they need: statistics of the clip's sound, amplitude, the mouth at rest."""
+    """Both families with everything they need: statistics of the clip's sound, calibration, the mouth at rest."""
 
     rest: Tensor
     phone_mean: Tensor
     phone_std: Tensor
-    amplitude: Tensor
+    calibration: Tensor
     mel_mean: Tensor
     mel_std: Tensor
     limit: Tensor
@@ -80,7 +80,7 @@ class Voice(nn.Module):
         self.families = nn.ModuleDict({name: Memory(count, frames * sum(GROUPS[name])) for name in FAMILIES})
         self.register_buffer("phone_mean", torch.zeros(len(FAMILIES), PHONES))
         self.register_buffer("phone_std", torch.ones(len(FAMILIES), PHONES))
-        self.register_buffer("amplitude", torch.ones(len(FAMILIES), LIP_COEFFICIENTS))
+        self.register_buffer("calibration", torch.eye(LIP_COEFFICIENTS).repeat(len(FAMILIES), 1, 1))
         self.register_buffer("rest", torch.zeros(LIP_COEFFICIENTS))
         self.register_buffer("mel_mean", torch.zeros(BANDS))
         self.register_buffer("mel_std", torch.ones(BANDS))
@@ -133,7 +133,7 @@ class Voice(nn.Module):
         memory = self.memory(heard.voice)
         windows = self.windows(heard.features, heard.mean.float(), heard.std.float(), heard.voice)
         centre = memory.bias
-        lips = centre + self.amplitude[FAMILIES.index(heard.voice)] * (memory(windows) - centre)
+        lips = centre + (memory(windows) - centre) @ self.calibration[FAMILIES.index(heard.voice)]
         return self.rest + heard.amplitude * (lips - self.rest)
 
     def recognise(self, mean: Float[Tensor, " dim"], std: Float[Tensor, " dim"]) -> Family:

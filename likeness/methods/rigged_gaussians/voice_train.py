@@ -27,7 +27,7 @@ RIDGE = {"own": 0.3, "other": 1.0}
 JITTER = 1e-6
 BLOCKS, GAP = 6, 12  # of the frames that are left out in turn, and frames on each side that are not used then
 RATIO = 1.08  # of the opening's real movement, in frames left out, that the amplitude is set for: pictures show .92 of it
-AMPLITUDES = (1.0, 2.0)
+PUSHES = (0.0, 2.0)  # how much of the opening that was heard may be added to it
 SILENCES = (0.5, 1.0)
 """How far down from the clip's quietest rows to digital silence. More levels, nearer to the quiet rows, contradict short
 pauses, in which real mouths stay open (r .664 with four levels of 12 frames, .669 with two of 4; presenter.mp4 equal);
@@ -122,8 +122,8 @@ def begin(lesson: Lesson, rig: Rig) -> Voice:
 
 
 def fit(voice: Voice, lesson: Lesson, rig: Rig, family: Family) -> tuple[float, float]:
-    """Fill a family's memory and set its amplitude. Returns, from blocks left out in turn, the opening's correlation
-    and the ratio of its standard deviation to the real one before the amplitude was set."""
+    """Fill a family's memory and set its calibration. Returns, from blocks left out in turn, the opening's correlation
+    and the ratio of its standard deviation to the real one before the calibration."""
     statistics = Statistics.of(lesson.features)
     stretch = HEARING.window(lesson.features, 0, len(lesson.lips))
     windows = voice.windows(stretch, statistics.mean, statistics.std, family)
@@ -139,7 +139,7 @@ def fit(voice: Voice, lesson: Lesson, rig: Rig, family: Family) -> tuple[float, 
     memory.sharpness.fill_(SHARPNESS[family] / float(typical.clamp_min(1e-6)))
     guess = regress(memory, inputs, target.double(), lesson, chosen, RIDGE[family])
     judged = torch.from_numpy(lesson.judged)[chosen]
-    return set_amplitude(voice, rig, family, guess[judged], target[: len(chosen)][judged])
+    return calibrate(voice, rig, family, guess[judged], target[: len(chosen)][judged])
 
 
 def regress(
@@ -173,20 +173,33 @@ def _solve(gram: Float[Tensor, "keys keys"], pull: Float[Tensor, "keys lips"]) -
     return torch.cholesky_solve(pull, torch.linalg.cholesky(gram))
 
 
-def set_amplitude(
+def calibrate(
     voice: Voice, rig: Rig, family: Family, guess: Float[Tensor, "frames lips"], real: Float[Tensor, "frames lips"]
 ) -> tuple[float, float]:
-    """Ridge regression moves as much as it is sure of. Enlarge that until the opening moves RATIO as much as the real one,
-    all coefficients alike: the opening is a balance between them (weighting each by how sure it is gained nothing).
-    Both arguments lack the bias. Returns r and the plain ratio."""
+    """What makes guesses for frames left out fit the real lips best, and open them as much as the real ones.
+
+    Each coefficient counts as far as it was right (its least-squares slope, 0 to 1). Regression moves only as much as it is
+    sure of: movement is then added along what the real lips do when they open, until the opening moves RATIO as much as
+    the real one. Over three clips the lips' error at RATIO is .90 of that with all coefficients enlarged alike.
+    Both arguments lack the bias. Returns r and the ratio before.
+    """
     bias = voice.memory(family).bias
     truth, plain = opening(rig, real + bias), opening(rig, guess + bias)
-    low, high = AMPLITUDES
+    slopes = ((guess * real).sum(0) / guess.square().sum(0).clamp_min(1e-9)).clamp(0, 1)
+    centred = truth - truth.mean()
+    gram = (real.T @ real).double() + 1e-6 * len(real) * torch.eye(len(slopes), dtype=torch.float64)
+    opens = torch.linalg.solve(gram, (real.T @ centred).double()).float()  # the opening is linear in the lips to some 2 %
+    along = real.T @ centred / centred.square().sum()
+
+    def matrix(push: float) -> Float[Tensor, "lips lips"]:
+        return slopes[:, None] * (torch.eye(len(slopes)) + push * opens[:, None] * along)
+
+    low, high = PUSHES
     for _ in range(20):
-        factor = (low + high) / 2
-        moves = opening(rig, guess * factor + bias).std()
-        low, high = (factor, high) if moves < RATIO * truth.std() else (low, factor)
-    voice.amplitude[FAMILIES.index(family)] = low
+        push = (low + high) / 2
+        moves = opening(rig, guess @ matrix(push) + bias).std()
+        low, high = (push, high) if moves < RATIO * truth.std() else (low, push)
+    voice.calibration[FAMILIES.index(family)] = matrix(low)
     return float(correlation(plain, truth)), float(plain.std() / truth.std())
 
 
