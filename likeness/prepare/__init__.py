@@ -220,7 +220,7 @@ class _Preparation:
             pictures.write_arrays(self.folder / "steps" / "tracking.npz", {"frame_error_px": quality.pop("frame_error_px")})
             return {"focal": tracked.camera.focal, "centre": list(tracked.camera.centre), "quality": quality}
 
-        return self._step("tracking", frames["frames"], work)
+        return self._step("tracking", 2 * frames["frames"], work)  # two passes over the pictures
 
     def _header(self, found: dict[str, Any], frames: dict[str, Any], camera: dict[str, Any]) -> dict[str, Any]:
         """clip.json, see `likeness.clip`."""

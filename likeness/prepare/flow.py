@@ -63,7 +63,7 @@ def follow(
     for first, second in pairs:
         while second not in gray:
             t = next(upcoming)
-            gray[t] = _small(image_at(t), pixels[t])
+            gray[t] = to_gray(image_at(t), pixels[t])
             for old in [old for old in gray if old < t - reach]:
                 del gray[old]
                 corners.pop(old, None)
@@ -71,12 +71,12 @@ def follow(
         if gray[first][0].shape != gray[second][0].shape:
             continue  # the face changed its size by much: nothing to follow
         if first not in corners:
-            corners[first] = _corners(gray[first][0], pixels[first] * scale)
+            corners[first] = corners_in(gray[first][0], pixels[first] * scale)
         start = corners[first]
         if len(start) < 4:
             continue
         guess = (start + np.median(pixels[second] - pixels[first], axis=0) * scale).astype(np.float32)
-        before, after = _step(gray[first][0], gray[second][0], start, guess)
+        before, after, _ = step(gray[first][0], gray[second][0], start, guess)
         # OpenCV counts from the middle of the first pixel, we from its corner
         found.append((first, second - first, (before + 0.5) / scale, (after + 0.5) / scale))
     if not found:
@@ -90,7 +90,7 @@ def follow(
     )
 
 
-def _small(image: UInt8[np.ndarray, "height width 3"], pixels: Float[np.ndarray, "478 2"]) -> tuple[np.ndarray, float]:
+def to_gray(image: UInt8[np.ndarray, "height width 3"], pixels: Float[np.ndarray, "478 2"]) -> tuple[np.ndarray, float]:
     """The picture in grey, reduced by a power of two until the face is about FACE_PX wide, and the factor."""
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     scale = 1.0
@@ -100,7 +100,7 @@ def _small(image: UInt8[np.ndarray, "height width 3"], pixels: Float[np.ndarray,
     return gray, scale
 
 
-def _corners(gray: UInt8[np.ndarray, "height width"], pixels: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "n 2"]:
+def corners_in(gray: UInt8[np.ndarray, "height width"], pixels: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "n 2"]:
     """Points worth following on forehead, nose and upper cheeks; eyes and brows move by themselves."""
     low = np.maximum(np.floor(pixels.min(0)).astype(int) - 8, 0)
     high = np.ceil(pixels.max(0)).astype(int) + 8
@@ -122,12 +122,12 @@ def _corners(gray: UInt8[np.ndarray, "height width"], pixels: Float[np.ndarray, 
     return (corners[:, 0] + low).astype(np.float32)
 
 
-def _step(a: np.ndarray, b: np.ndarray, start: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Follow points from picture a to b and back; those that return."""
+def step(a: np.ndarray, b: np.ndarray, start: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Follow points from picture a to b and back: those that return, where they went, and which they are."""
     after, ok, _ = _track(a, b, start, guess)
     back, ok_back, _ = _track(b, a, after[:, 0], start)
     good = (ok[:, 0] > 0) & (ok_back[:, 0] > 0) & (np.linalg.norm(back[:, 0] - start, axis=1) < ROUND_TRIP_PX)
-    return start[good], after[good, 0]
+    return start[good], after[good, 0], good
 
 
 def _track(a: np.ndarray, b: np.ndarray, start: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

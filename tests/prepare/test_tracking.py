@@ -216,7 +216,8 @@ def test_nothing_crosses_a_cut():
     assert np.array_equal(a.shift[:30], alone.shift)
     asked: list[int] = []
     track(true.pixels, seen, (512, 512), 700.0, CAMERA.centre, [(0, 60)], [], lambda t: asked.append(t) or blank(t))
-    assert asked == sorted(set(asked))
+    passes = np.split(asked, np.flatnonzero(np.diff(asked) < 0) + 1)
+    assert len(passes) <= 3 and all((np.diff(one) > 0).all() for one in passes)  # flow, anchors, ties
 
 
 def test_flow_follows_a_moving_picture_and_reads_in_order():
