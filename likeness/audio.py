@@ -20,7 +20,8 @@ from torch import Tensor
 
 from likeness import video
 from likeness.errors import BadInput
-from likeness.video.writer import resampled, unwritable
+from likeness.files import unwritable
+from likeness.video.writer import resampled
 
 RATE = 16000
 FPS = 25

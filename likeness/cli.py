@@ -16,7 +16,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from likeness.errors import LikenessError
-from likeness.files import FULL
+from likeness.files import FULL, unwritable
 
 try:
     from likeness.speak import Delivery
@@ -211,8 +211,8 @@ def run(words: list[str]) -> int:
     except OSError as error:
         full = error.errno in FULL
         where = error.filename or f"a file in the result's folder or in {tempfile.gettempdir()} (TMPDIR names another)"
-        text = "the disk is full. Free some space and run it again." if full else f"{error.strerror or error}."
-        print(f"likeness: {where}: {text}", file=sys.stderr)
+        text = unwritable(str(where), error) if full else f"{where}: {error.strerror or error}."
+        print(f"likeness: {text}", file=sys.stderr)
         return 6 if full else 3
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "allocate memory" not in str(error):  # how torch says it

@@ -42,8 +42,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
 
 
-def unwritable(path: Path, error: OSError) -> BadInput | Exhausted:
-    """What an OSError while writing means to the user."""
-    if error.errno in FULL:
+def unwritable(path: Path | str, error: BaseException) -> BadInput | Exhausted:
+    """What a failed write means to the user; `error` is an OSError, or one of PyAV's that need not have its fields."""
+    if getattr(error, "errno", None) in FULL:
         return Exhausted(f"{path}: the disk is full. Free some space, or choose another place, and run it again.")
-    return BadInput(f"{path}: cannot be written ({error.strerror}). Choose another place.")
+    return BadInput(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}). Choose another place.")

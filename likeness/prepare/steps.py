@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.errors import BadInput, Refused
-from likeness.files import write_atomically
+from likeness.files import unwritable, write_atomically
 
 VERSION = 1  # of what the steps make; another version's clip is refused
 BUILDS_ON = {
@@ -108,7 +108,7 @@ def claim(folder: Path, source: Path, source_hash: str, settings: dict[str, Any]
             )
         claim_path.parent.mkdir(exist_ok=True)
     except OSError as error:
-        raise BadInput(f"{folder}: cannot be written ({error.strerror}). Choose another place for the clip.") from error
+        raise unwritable(folder, error) from error
     write_atomically(claim_path, json.dumps(wanted, indent=1).encode())
 
 
