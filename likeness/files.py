@@ -1,4 +1,7 @@
-"""Atomic writes: a file is either the old one or the whole new one. What cannot be written is said beforehand."""
+"""Atomic writes: a file is either the old one or the whole new one. What cannot be written is said beforehand.
+
+`lock` keeps two processes from working in one folder.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import contextlib
 import errno
 import os
 from pathlib import Path
+from typing import IO
 
-from likeness.errors import BadInput, Exhausted
+from likeness.errors import BadInput, Exhausted, Refused
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -40,6 +44,28 @@ def write_atomically(path: Path, content: bytes) -> None:
     finally:  # Ctrl-C leaves nothing behind either
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def lock(path: Path, folder: Path, work: str) -> IO[str]:
+    """Take the lock file at `path`, which guards `folder`, until the result is closed or the process ends, however it ends.
+
+    Raises Refused, naming the `work`, where another holds it, BadInput or Exhausted where the file cannot be made. Where
+    the system knows no such locks nothing is held.
+    """
+    try:
+        file = open(path, "w")  # noqa: SIM115 - closing it is the caller's way to release the lock
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise Refused(f"{folder}: another {work} is at work in it. Wait for it to end, or choose another place.") from error
+    except (ImportError, OSError):  # Windows, and network folders without locks
+        pass
+    return file
 
 
 def unwritable(path: Path | str, error: BaseException) -> BadInput | Exhausted:

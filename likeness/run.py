@@ -1,7 +1,7 @@
 """A training run: steps, log, checkpoint, resume, seed. It helps a training loop and never calls it.
 
-A run folder holds log.jsonl, TensorBoard events, preview.png, and checkpoint.safetensors with everything that the next
-step depends on. Random numbers come from `run.generator(step)`, a function of seed, stage and step alone, so that a run
+A run folder holds log.jsonl, TensorBoard events, preview.png, a lock, and checkpoint.safetensors with everything that the
+next step depends on. Random numbers come from `run.generator(step)`, a function of seed, stage and step alone, so that a run
 that was killed goes on exactly as it would have.
 """
 
@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from likeness.errors import BadInput, LikenessError, Refused
-from likeness.files import unwritable, write_atomically
+from likeness.files import lock, unwritable, write_atomically
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -36,17 +37,23 @@ class Run:
     """One training run in a folder. Use as a context manager."""
 
     def __init__(self, folder: Path, settings: dict[str, Any], seed: int = 0, keep_every_s: float = 20.0) -> None:
-        """`settings` must be the same when a run resumes: a checkpoint made with others raises Refused."""
+        """`settings` must be the same when a run resumes: a checkpoint made with others raises Refused.
+
+        So does a run in the same folder that another process is at.
+        """
         self.folder = folder
         self.seed = seed
         self.keep_every_s = keep_every_s
         self._settings = json.dumps(settings, sort_keys=True, default=str)
-        self._state, self._meta = self._load()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._log = open(folder / "log.jsonl", "a", buffering=1)  # noqa: SIM115 - closed in __exit__
-        except OSError as error:
-            raise unwritable(folder, error) from error
+        with ExitStack() as opened:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                opened.enter_context(lock(folder / "lock", folder, "training"))
+                self._state, self._meta = self._load()
+                self._log = opened.enter_context(open(folder / "log.jsonl", "a", buffering=1))
+            except OSError as error:
+                raise unwritable(folder, error) from error
+            self._opened = opened.pop_all()
         self._board: Any = None
         self._stage, self._step, self._steps = "", 0, 0
         self._kept_at = self._said_at = time.monotonic()
@@ -56,7 +63,7 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._log.close()
+        self._opened.close()
         if self._board is not None:
             self._board.close()
 
