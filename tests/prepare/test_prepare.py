@@ -271,6 +271,7 @@ def test_a_full_disk(actor_video, tmp_path, monkeypatch):
         with pytest.raises(Exhausted, match="disk is full"):
             prepare(actor_video, folder, size=SIZE, say=quiet)
     assert "disk is full" in (folder / PROBLEM).read_text()
+    assert not (folder / "frames.partial").exists()
     assert Steps(folder, "").settings("frames") is None
 
 
