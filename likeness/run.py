@@ -23,14 +23,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from likeness.errors import BadInput, LikenessError, Refused
+from likeness.errors import BadInput, Refused
 from likeness.files import lock, unwritable, write_atomically
 
 CHECKPOINT = "checkpoint.safetensors"
 
 
-class Diverged(LikenessError):
-    """Training produced a number that is none."""
+class Diverged(BadInput):
+    """Training produced a number that is none: this clip cannot be trained with these settings."""
 
 
 class Run:
@@ -119,8 +119,9 @@ class Run:
 
     def _diverged(self, names: list[str]) -> Diverged:
         return Diverged(
-            f"{self._stage}, step {self._step}: {', '.join(names)} is not a number. The last checkpoint in {self.folder} "
-            "is sound; run the same command to go on from it, or lower the learning rates."
+            f"{self._stage}, step {self._step}: {', '.join(names)} is not a number. Delete {self.folder} and train with "
+            "another --seed; if that fails too, the clip's report.html says what is wrong with the footage. (The same "
+            "command goes on from the last sound checkpoint, most likely to the same end.)"
         )
 
     def _say(self, elapsed: float, numbers: dict[str, float]) -> None:
