@@ -116,6 +116,7 @@ class Clip:
         self.scenes: list[tuple[int, int]] = [tuple(s) for s in header["scenes"]]
         self.breaks: list[int] = list(header["breaks"])
         self._frames = int(header["frames"])
+        self._caches: dict[int, PictureCache] = {}
         if not self.scenes or any(not 0 <= start < stop <= self._frames for start, stop in self.scenes):
             raise ValueError(f"scenes {self.scenes} of {self._frames} frames")
 
@@ -230,8 +231,10 @@ class Clip:
         return parts
 
     def cached(self, size: int) -> PictureCache:
-        """All pictures at `size`² by random access; built on first use."""
-        return PictureCache(self, size)
+        """All pictures at `size`² by random access; built on first use, and held open."""
+        if size not in self._caches:
+            self._caches[size] = PictureCache(self, size)
+        return self._caches[size]
 
     def features(self, name: str) -> Float[np.ndarray, "rows dim"]:
         """Speech features made by `prepare`, 100 rows a second."""

@@ -140,8 +140,11 @@ def test_the_picture_cache_is_what_resizing_gives_and_is_made_again_when_cut_sho
     for t in (0, 17, FRAMES - 1):
         wanted = cv2.resize(clip.image(t), (16, 16), interpolation=cv2.INTER_AREA)
         assert (clip.image(t, 16) == wanted).all() and (clip.cached(16)[t] == wanted).all()
+    assert clip.cached(16) is clip.cached(16) and clip.cached(8) is not clip.cached(16)
     path = clip.folder / "cache" / "16.rgb"
+    (path.parent / "8.rgb").unlink()
     path.write_bytes(path.read_bytes()[:1000])
+    clip = Clip.open(clip.folder)
     assert clip.image(40, 16).shape == (16, 16, 3)
     assert path.stat().st_size == FRAMES * 16 * 16 * 3
     assert [p.name for p in path.parent.iterdir()] == ["16.rgb"]
