@@ -41,7 +41,7 @@ class Delivery:
     """Whether the speaker is the person of the portrait. auto: by the sound's likeness to the clip's."""
     amplitude: float = 1.0
     """Factor on the movement of the mouth."""
-    pose: Literal["clip", "fixed"] | Path = "clip"
+    pose: Literal["clip", "fixed"] | str | Path = "clip"
     """Head movement: the portrait's own, played forwards and backwards; none; or that of another prepared clip."""
     smooth: float = 1.0
     """Smoothing of the head movement along time, standard deviation in frames."""
@@ -137,7 +137,7 @@ def check(sound: str | os.PathLike, out: str | os.PathLike, delivery: Delivery =
     sound, out = Path(sound), Path(out)
     _check_numbers(delivery)
     open_sound(sound)
-    if isinstance(delivery.pose, Path):
+    if delivery.pose not in ("clip", "fixed"):
         Clip.open(delivery.pose)
     if delivery.background not in ("clip", "transparent"):
         backdrop(delivery.background, (2, 2))
@@ -173,7 +173,7 @@ def speak(portrait: Portrait, sound: str | os.PathLike, delivery: Delivery = Del
 def driving_motion(portrait: Portrait, delivery: Delivery) -> Motion:
     """One period of the head's movement: forwards and backwards, smoothed, with the torso following."""
     motion = portrait.stage.motion
-    if isinstance(delivery.pose, Path):
+    if delivery.pose not in ("clip", "fixed"):
         clip = Clip.open(delivery.pose)
         other = clip.motion[torch.from_numpy(clip.take)]
         shift = motion.pose[:, :3, 3].mean(0) - other.pose[:, :3, 3].mean(0)
@@ -184,8 +184,6 @@ def driving_motion(portrait: Portrait, delivery: Delivery) -> Motion:
     elif delivery.pose == "fixed":
         distance = (motion.pose - motion.pose.mean(0)).flatten(1).norm(dim=1)
         motion = replace(motion, pose=motion.pose[distance.argmin()].expand_as(motion.pose).clone())
-    elif delivery.pose != "clip":
-        raise BadInput(f"pose is {delivery.pose!r}; use clip, fixed, or the folder of a prepared clip.")
     motion = motion.loop(max(1, 2 * len(motion) - 2)).smooth(delivery.smooth)
     torso = portrait.stage.torso
     return motion if torso is None else replace(motion, torso=torso.follow(motion))

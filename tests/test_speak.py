@@ -106,10 +106,12 @@ def test_the_clips_own_movement_goes_on_without_a_jump(portrait, speech_file):
 
 def test_the_movement_of_another_clip(portrait, clip, speech_file):
     motion = say(portrait, speech_file, Delivery(pose=clip.folder, smooth=0.0)).motion(0, 20)
+    named = say(portrait, speech_file, Delivery(pose=str(clip.folder), smooth=0.0)).motion(0, 20)
+    assert torch.equal(named.pose, motion.pose)
     assert torch.allclose(motion.pose, portrait.stage.motion.pose[:20], atol=1e-5)  # here the same, shifted by nothing
     assert motion.torso is not None
     with pytest.raises(BadInput, match="no such folder"):
-        say(portrait, speech_file, Delivery(pose=Path("nowhere")))
+        say(portrait, speech_file, Delivery(pose="nowhere"))
 
 
 @pytest.mark.parametrize("seed", [0, 5])
