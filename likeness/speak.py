@@ -241,7 +241,7 @@ def backdrop(text: str, size: tuple[int, int]) -> UInt8[np.ndarray, "height widt
     width, height = size
     scale = max(width / image.shape[1], height / image.shape[0])
     wanted = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
-    image = cv2.resize(image, wanted, interpolation=cv2.INTER_AREA)
+    image = cv2.resize(image, wanted, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     y, x = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return np.ascontiguousarray(image[y : y + height, x : x + width])
 

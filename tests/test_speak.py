@@ -12,7 +12,7 @@ import torch
 from likeness import audio, speak
 from likeness.errors import BadInput, Refused
 from likeness.rig import LIP_COEFFICIENTS
-from likeness.speak import Delivery, blinks, check
+from likeness.speak import Delivery, backdrop, blinks, check
 from likeness.speak import speak as say
 from likeness.video import probe, read_sound
 
@@ -149,12 +149,19 @@ def test_a_colour_and_a_picture_behind(portrait, speech_file, tmp_path):
     empty = clear[0][..., 3] == 0
     assert empty.sum() > 500 and (green[0][empty] == (0x20, 0xA0, 0x40)).all()
     wide = np.zeros((90, 400, 3), np.uint8)
-    wide[:, 155:245] = (9, 20, 200)  # BGR: only the middle square is shown
+    wide[:, 150:250] = (9, 20, 200)  # BGR: only the middle square is shown, enlarged
     cv2.imwrite(str(tmp_path / "my 'picture'.png"), wide)
     shown, _ = short(portrait, speech_file, replace(STILL, background=str(tmp_path / "my 'picture'.png")))
     assert np.abs(shown[0][empty].astype(int) - (200, 20, 9)).max() <= 2
     usual, _ = short(portrait, speech_file, STILL)
     assert (usual[0][empty] == portrait.stage.background.numpy()[empty]).all()
+
+
+@pytest.mark.parametrize(("side", "way"), [(64, cv2.INTER_CUBIC), (640, cv2.INTER_AREA)])
+def test_a_picture_behind_is_enlarged_smoothly_and_shrunk_without_aliasing(tmp_path, side, way):
+    image = np.random.default_rng(0).integers(0, 255, (side, side, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    assert np.array_equal(backdrop(str(tmp_path / "a.png"), (256, 256)), cv2.resize(image, (256, 256), interpolation=way))
 
 
 def test_a_video_has_the_sound_and_is_as_long(spoken, tmp_path, speech_file):
