@@ -30,6 +30,7 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from likeness.camera import Camera, from_camera, to_camera
@@ -72,14 +73,16 @@ class Motion:
         """The first `length` frames of the motion played forwards and backwards without end, from frame `start`."""
         return self[ping_pong(len(self), length, start)]
 
-    def smooth(self, sigma: float = 1.0) -> Motion:
-        """Gaussian smoothing of the pose along time (`sigma` in frames); the rest is left alone. Rotations stay rotations."""
+    def smooth(self, sigma: float = 1.0, circular: bool = False) -> Motion:
+        """Gaussian smoothing of the pose along time (`sigma` in frames); the rest is left alone. Rotations stay rotations.
+
+        circular: the first frame follows the last one; else the ends go on as they are.
+        """
         radius = int(np.ceil(3 * sigma))
         if radius == 0 or len(self) < 2:
             return self
-        kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
-        index = (torch.arange(len(self))[:, None] + torch.arange(-radius, radius + 1)[None]).clamp(0, len(self) - 1)
-        mean = (self.pose[index, :3] * (kernel / kernel.sum())[None, :, None, None].to(self.pose)).sum(1)
+        rows, mode = self.pose[:, :3].double().numpy(), "wrap" if circular else "nearest"
+        mean = torch.from_numpy(gaussian_filter1d(rows, sigma, axis=0, mode=mode, radius=radius)).to(self.pose)
         u, _, vt = torch.linalg.svd(mean[:, :3, :3])
         u = torch.cat([u[..., :2], u[..., 2:] * torch.det(u @ vt)[:, None, None]], dim=-1)
         pose = self.pose.clone()

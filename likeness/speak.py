@@ -26,6 +26,7 @@ from likeness.clip import Clip, Motion, ping_pong, read_picture
 from likeness.errors import BadInput
 from likeness.listening import Listening
 from likeness.nn.over import over
+from likeness.nn.torso import AROUND
 from likeness.portrait import Heard, Layer, Portrait
 from likeness.progress import Progress
 from likeness.video import PngWriter, Writer, check_place, encoding_of, open_sound
@@ -184,9 +185,13 @@ def driving_motion(portrait: Portrait, delivery: Delivery) -> Motion:
     elif delivery.pose == "fixed":
         distance = (motion.pose - motion.pose.mean(0)).flatten(1).norm(dim=1)
         motion = replace(motion, pose=motion.pose[distance.argmin()].expand_as(motion.pose).clone())
-    motion = motion.loop(max(1, 2 * len(motion) - 2)).smooth(delivery.smooth)
+    period = max(1, 2 * len(motion) - 2)
+    motion = motion.loop(period).smooth(delivery.smooth, circular=True)
     torso = portrait.stage.torso
-    return motion if torso is None else replace(motion, torso=torso.follow(motion))
+    if torso is None:
+        return motion
+    around = motion[torch.arange(-AROUND, period + AROUND) % period]  # no seam in what follows the smoothed pose either
+    return replace(motion, torso=torso.follow(around)[AROUND : AROUND + period])
 
 
 def blinks(start: int, stop: int, seed: int) -> Float[Tensor, " time"]:

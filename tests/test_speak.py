@@ -12,7 +12,7 @@ import torch
 from likeness import audio, speak
 from likeness.errors import BadInput, Refused
 from likeness.rig import LIP_COEFFICIENTS
-from likeness.speak import Delivery, backdrop, blinks, check
+from likeness.speak import Delivery, backdrop, blinks, check, driving_motion
 from likeness.speak import speak as say
 from likeness.video import probe, read_sound
 
@@ -102,6 +102,14 @@ def test_the_clips_own_movement_goes_on_without_a_jump(portrait, speech_file):
     usual = step[: period // 2].max()
     assert step.max() < 2 * usual  # also where it turns and where it begins anew
     assert torch.equal(say(portrait, speech_file, Delivery(start=9)).motion(0, 5).pose, speech.motion(9, 14).pose)
+
+
+@pytest.mark.parametrize("smooth", [0.0, 1.0, 400.0])
+def test_a_loop_begins_anew_as_it_goes_on(portrait, smooth):
+    """Played back and forth, head and torso are alike before and after the frame at which the loop begins."""
+    whole = driving_motion(portrait, Delivery(smooth=smooth))
+    before, after = whole[torch.tensor([-1, -2, -9])], whole[torch.tensor([1, 2, 9])]
+    assert torch.allclose(before.pose, after.pose, atol=1e-5) and torch.allclose(before.torso, after.torso, atol=1e-2)
 
 
 def test_the_movement_of_another_clip(portrait, clip, speech_file):
