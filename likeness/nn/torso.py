@@ -97,7 +97,8 @@ class Torso:
         self, where: Float[Tensor, " torso"], background: UInt8[np.ndarray, "h w 3"] | Float[np.ndarray, "h w 3"]
     ) -> UInt8[np.ndarray, "h w 3"] | Float[np.ndarray, "h w 3"]:
         """The torso at one row of `follow` over a background; uint8 0..255 or float32 0..1, as the background is."""
-        self._check(background, 3)
+        if background.shape != (self.size, self.size, 3):
+            raise ValueError(f"background is {list(background.shape)}, the torso was made for [{self.size} {self.size} 3]")
         return draw_over(self._texture, self._lattice(where), self._place(), np.ascontiguousarray(background))
 
     def layer(self, where: Float[Tensor, " torso"]) -> Float[np.ndarray, "h w 4"]:
@@ -132,10 +133,6 @@ class Torso:
     def _place(self) -> tuple[float, float]:
         """Texture pixels per canvas pixel, and the canvas row where the texture begins."""
         return self.size / TRACK, float(first_row(self.grid))
-
-    def _check(self, background: np.ndarray, channels: int) -> None:
-        if background.shape != (self.size, self.size, channels):
-            raise ValueError(f"background is {background.shape}, the torso was made for {self.size}² and {channels} channels")
 
 
 POSE = 6
