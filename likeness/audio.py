@@ -21,11 +21,11 @@ from torch import Tensor
 from likeness import video
 from likeness.errors import BadInput
 from likeness.files import unwritable
+from likeness.video import FPS
 from likeness.video.writer import resampled
 
 RATE = 16000
-FPS = 25
-HOP = RATE // FPS
+HOP = round(RATE / FPS)
 """Samples in a frame."""
 ROWS_PER_FRAME = 4
 """Rows of speech features in a frame: 100 a second."""

@@ -20,6 +20,7 @@ from likeness.files import FULL, unwritable
 
 try:
     from likeness.speak import Delivery
+    from likeness.video import FPS
 except ImportError as error:  # OpenCV without its system libraries: not even `--help` can be printed without it
     if ".so" not in str(error):
         raise
@@ -171,7 +172,7 @@ def _said(said: Any, out: Path, hearing_s: float, drawing_s: float, json: bool) 
             "hearing_s": round(hearing_s, 2),
             "drawing_s": round(drawing_s, 2),
         },
-        f"{out}: {len(said)} frames, {len(said) / 25:.1f} s, in {hearing_s + drawing_s:.1f} s (voice: {said.voice})",
+        f"{out}: {len(said)} frames, {len(said) / FPS:.1f} s, in {hearing_s + drawing_s:.1f} s (voice: {said.voice})",
         json,
     )
 

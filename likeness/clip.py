@@ -39,7 +39,6 @@ from likeness.files import unwritable
 
 FORMAT = "likeness-clip"
 VERSION = 1
-FPS = 25.0
 Index = int | np.integer
 PARTS = {"background": 0, "torso": 1, "neck": 2, "face": 3, "hair": 4, "mouth": 5}
 HEAD = (PARTS["face"], PARTS["hair"], PARTS["mouth"])

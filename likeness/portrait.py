@@ -37,6 +37,7 @@ from likeness.camera import Camera
 from likeness.clip import Motion
 from likeness.errors import BadInput, Refused
 from likeness.files import write_atomically
+from likeness.video import FPS
 
 FORMAT = "likeness-portrait"
 VERSION = 1
@@ -128,7 +129,7 @@ class Portrait(nn.Module, ABC):
             "method": self.method,
             "config": asdict(self.config),
             "sizes": self.sizes(),
-            "fps": 25,
+            "fps": FPS,
             "hearing": asdict(self.hearing) | {"recipes": {n: speech.recipe_id(n) for n in self.hearing.features}},
             "camera": asdict(self.stage.camera),
         }

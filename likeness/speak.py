@@ -29,7 +29,7 @@ from likeness.nn.over import over
 from likeness.nn.torso import AROUND
 from likeness.portrait import Heard, Layer, Portrait
 from likeness.progress import Progress
-from likeness.video import PngWriter, Writer, check_place, encoding_of, open_sound
+from likeness.video import FPS, PngWriter, Writer, check_place, encoding_of, open_sound
 
 CHUNK = 25
 
@@ -122,7 +122,7 @@ class Speech:
         """
         path = Path(path)
         check(self.sound, path, self.delivery)
-        writer = PngWriter(path, self.size) if not path.suffix else Writer(path, self.size, 25.0, sound=self.sound)
+        writer = PngWriter(path, self.size) if not path.suffix else Writer(path, self.size, FPS, sound=self.sound)
         solid = _holds_alpha(path) and not self.scenery.transparent
         with Progress(plain=say) as progress, writer as video:
             progress.begin("frames", len(self))

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from likeness.callable_module import CallableModule
-from likeness.clip import FORMAT, FPS, VERSION, Clip
+from likeness.clip import FORMAT, VERSION, Clip
 from likeness.errors import BadInput, Exhausted, LikenessError
 from likeness.files import unwritable, write_atomically
 from likeness.prepare import pictures, tasks
@@ -35,7 +35,7 @@ from likeness.prepare.steps import PROBLEM, Claim, Steps
 from likeness.prepare.survey import file_hash, survey
 from likeness.prepare.worker import Worker
 from likeness.progress import Progress
-from likeness.video import probe
+from likeness.video import FPS, probe
 
 __all__ = ["prepare"]
 

@@ -28,7 +28,7 @@ from scipy.optimize import least_squares
 
 from likeness import audio, speech
 from likeness.camera import Camera
-from likeness.clip import FORMAT, FPS, PARTS, VERSION, Clip, landmarks_from_pixels, read_picture
+from likeness.clip import FORMAT, PARTS, VERSION, Clip, landmarks_from_pixels, read_picture
 from likeness.errors import BadInput
 from likeness.files import lock, unwritable, write_atomically
 from likeness.mesh import FACE_OVAL, INNER_LIPS, SKULL
@@ -39,6 +39,7 @@ from likeness.prepare.landmarks import FaceMesh
 from likeness.prepare.scenes import Changes, find_scenes
 from likeness.prepare.sound import place_sound
 from likeness.prepare.steps import Steps
+from likeness.video import FPS
 
 INSIDE = "likeness"
 FLIP = np.diag([1.0, -1.0, -1.0, 1.0])

@@ -25,9 +25,8 @@ from likeness.prepare.framing import Face, Person, near
 from likeness.prepare.landmarks import FaceMesh
 from likeness.prepare.scenes import Changes, find_scenes
 from likeness.prepare.survey import SHORTEST_S, person_of
-from likeness.video import Picture, Reader
+from likeness.video import FPS, Picture, Reader
 
-FPS = 25.0
 QUALITY = 97
 AHEAD = 8  # pictures decoded ahead, and JPEGs waiting to be written: bounds the memory
 OUTSIDE = 0.15  # share of the face's outline that may lie outside the picture

@@ -20,6 +20,7 @@ from jaxtyping import Float, UInt8
 
 from likeness.errors import BadInput, LikenessError, Refused
 from likeness.files import unwritable
+from likeness.video.picture import FPS
 from likeness.video.sound import mixdown, open_sound
 
 SOUND_RATE = 48000  # one AAC packet is then 21 ms, so that sound and picture end within one frame of each other
@@ -71,7 +72,7 @@ class Writer:
         self,
         path: str | os.PathLike,
         size: tuple[int, int],
-        fps: float = 25.0,
+        fps: float = FPS,
         sound: SoundInput | None = None,
         *,
         crf: int = 18,
