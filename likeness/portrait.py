@@ -12,7 +12,8 @@ A portrait file is one safetensors file. Its metadata holds one JSON text under 
     camera      {focal, centre, size}
 
 Its tensors are `model.*` (the state of the module), `rig.*`, `stage.motion.*`, `stage.torso.*` and `stage.background`.
-Nothing is unpickled. Unknown keys, shapes or versions are refused before anything is allocated.
+Nothing is unpickled. Other versions, unknown keys and `model.*` of other shapes are refused before any tensor is read;
+`rig.*` and `stage.*` are checked when the method takes them over.
 """
 
 from __future__ import annotations
