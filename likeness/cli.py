@@ -156,11 +156,21 @@ def demo(
     size: Size = 256,
     seconds: Annotated[float, arg(help="Length of the actor's video.")] = 30.0,
     seed: Seed = 0,
+    json: Json = False,
 ) -> None:
     """A drawn actor becomes a portrait that says something new: prepare, train, speak and evaluate, in minutes."""
     from likeness.demo import demo as run
+    from likeness.evaluate.table import show
 
-    run(out, size=size, seconds=seconds, seed=seed)
+    made = run(out, size=size, seconds=seconds, seed=seed)
+    if not json:
+        show(made.figures)
+    spent = ", ".join(f"{name.removesuffix('_s').replace('_', ' ')} {value}" for name, value in made.seconds.items())
+    _tell(
+        {"out": str(made.video), "sheet": str(made.sheet), "seconds": made.seconds, "figures": made.figures.as_json()},
+        f"{made.video}: the actor says something new; {made.sheet}: real frames above drawn ones.\nseconds: {spent}",
+        json,
+    )
 
 
 def _said(said: Any, out: Path, hearing_s: float, drawing_s: float, json: bool) -> None:
