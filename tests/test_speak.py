@@ -14,7 +14,8 @@ from likeness.errors import BadInput, Refused
 from likeness.rig import LIP_COEFFICIENTS
 from likeness.speak import Delivery, backdrop, blinks, check, driving_motion
 from likeness.speak import speak as say
-from likeness.video import probe, read_sound
+from likeness.video import probe
+from tests.media import read_sound
 
 FRAMES = 58  # of `speech_file`
 SILENT = slice(34, 41)  # frames of it well within its silence

@@ -5,10 +5,10 @@ sound in blocks, `writer` writes both. Time 0 is always the first picture of a v
 """
 
 from likeness.video.picture import FPS, Picture, Reader, Source, cadence, probe, read
-from likeness.video.sound import Sound, mixdown, open_sound, read_sound
+from likeness.video.sound import Sound, mixdown, open_sound
 from likeness.video.writer import PngWriter, Writer, check_place, encoding_of
 
 __all__ = [
     "FPS", "Picture", "PngWriter", "Reader", "Sound", "Source", "Writer",
-    "cadence", "check_place", "encoding_of", "mixdown", "open_sound", "probe", "read", "read_sound",
+    "cadence", "check_place", "encoding_of", "mixdown", "open_sound", "probe", "read",
 ]  # fmt: skip
