@@ -20,11 +20,12 @@ from torch import Tensor
 
 from likeness import video
 from likeness.errors import BadInput
-from likeness.video.writer import resampled, unwritable
+from likeness.files import unwritable
+from likeness.video import FPS
+from likeness.video.writer import resampled
 
 RATE = 16000
-FPS = 25
-HOP = RATE // FPS
+HOP = round(RATE / FPS)
 """Samples in a frame."""
 ROWS_PER_FRAME = 4
 """Rows of speech features in a frame: 100 a second."""
@@ -173,7 +174,10 @@ def activity(waveform: Float[np.ndarray, " samples"]) -> Bool[np.ndarray, " time
 def gate_step(
     decibels: Float[np.ndarray, " rows"], thresholds: Levels, state: Gate = START
 ) -> tuple[Float[np.ndarray, " time"], Gate]:
-    """`gate` for whole frames of a live sound, with thresholds and state given: any chunking gives the same."""
+    """How far the mouth is free to move, 0 rest to 1 free, for every whole frame: activity with ATTACK and RELEASE.
+
+    Thresholds and state are given, so that any chunking gives the same.
+    """
     active, state = activity_rows(decibels, thresholds, state)
     opening = state.opening
     values = np.zeros(len(decibels) // ROWS_PER_FRAME, np.float32)
@@ -181,9 +185,3 @@ def gate_step(
         opening += (ATTACK if target else RELEASE) * (float(target) - opening)
         values[t] = opening
     return values, state._replace(opening=opening)
-
-
-def gate(waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " time"]:
-    """How far the mouth is free to move, 0 rest to 1 free, for every frame: activity with attack .5 and release .3."""
-    decibels = loudness(waveform)
-    return gate_step(decibels, levels(decibels))[0]

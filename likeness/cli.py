@@ -16,10 +16,11 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from likeness.errors import LikenessError
-from likeness.files import FULL
+from likeness.files import FULL, unwritable
 
 try:
     from likeness.speak import Delivery
+    from likeness.video import FPS
 except ImportError as error:  # OpenCV without its system libraries: not even `--help` can be printed without it
     if ".so" not in str(error):
         raise
@@ -155,11 +156,21 @@ def demo(
     size: Size = 256,
     seconds: Annotated[float, arg(help="Length of the actor's video.")] = 30.0,
     seed: Seed = 0,
+    json: Json = False,
 ) -> None:
     """A drawn actor becomes a portrait that says something new: prepare, train, speak and evaluate, in minutes."""
     from likeness.demo import demo as run
+    from likeness.evaluate.table import show
 
-    run(out, size=size, seconds=seconds, seed=seed)
+    made = run(out, size=size, seconds=seconds, seed=seed)
+    if not json:
+        show(made.figures)
+    spent = ", ".join(f"{name.removesuffix('_s').replace('_', ' ')} {value}" for name, value in made.seconds.items())
+    _tell(
+        {"out": str(made.video), "sheet": str(made.sheet), "seconds": made.seconds, "figures": made.figures.as_json()},
+        f"{made.video}: the actor says something new; {made.sheet}: real frames above drawn ones.\nseconds: {spent}",
+        json,
+    )
 
 
 def _said(said: Any, out: Path, hearing_s: float, drawing_s: float, json: bool) -> None:
@@ -171,7 +182,7 @@ def _said(said: Any, out: Path, hearing_s: float, drawing_s: float, json: bool) 
             "hearing_s": round(hearing_s, 2),
             "drawing_s": round(drawing_s, 2),
         },
-        f"{out}: {len(said)} frames, {len(said) / 25:.1f} s, in {hearing_s + drawing_s:.1f} s (voice: {said.voice})",
+        f"{out}: {len(said)} frames, {len(said) / FPS:.1f} s, in {hearing_s + drawing_s:.1f} s (voice: {said.voice})",
         json,
     )
 
@@ -211,8 +222,8 @@ def run(words: list[str]) -> int:
     except OSError as error:
         full = error.errno in FULL
         where = error.filename or f"a file in the result's folder or in {tempfile.gettempdir()} (TMPDIR names another)"
-        text = "the disk is full. Free some space and run it again." if full else f"{error.strerror or error}."
-        print(f"likeness: {where}: {text}", file=sys.stderr)
+        text = unwritable(str(where), error) if full else f"{where}: {error.strerror or error}."
+        print(f"likeness: {text}", file=sys.stderr)
         return 6 if full else 3
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "allocate memory" not in str(error):  # how torch says it

@@ -30,6 +30,7 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from likeness.camera import Camera, from_camera, to_camera
@@ -38,7 +39,6 @@ from likeness.files import unwritable
 
 FORMAT = "likeness-clip"
 VERSION = 1
-FPS = 25.0
 Index = int | np.integer
 PARTS = {"background": 0, "torso": 1, "neck": 2, "face": 3, "hair": 4, "mouth": 5}
 HEAD = (PARTS["face"], PARTS["hair"], PARTS["mouth"])
@@ -72,14 +72,16 @@ class Motion:
         """The first `length` frames of the motion played forwards and backwards without end, from frame `start`."""
         return self[ping_pong(len(self), length, start)]
 
-    def smooth(self, sigma: float = 1.0) -> Motion:
-        """Gaussian smoothing of the pose along time (`sigma` in frames); the rest is left alone. Rotations stay rotations."""
+    def smooth(self, sigma: float = 1.0, circular: bool = False) -> Motion:
+        """Gaussian smoothing of the pose along time (`sigma` in frames); the rest is left alone. Rotations stay rotations.
+
+        circular: the first frame follows the last one; else the ends go on as they are.
+        """
         radius = int(np.ceil(3 * sigma))
         if radius == 0 or len(self) < 2:
             return self
-        kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
-        index = (torch.arange(len(self))[:, None] + torch.arange(-radius, radius + 1)[None]).clamp(0, len(self) - 1)
-        mean = (self.pose[index, :3] * (kernel / kernel.sum())[None, :, None, None].to(self.pose)).sum(1)
+        rows, mode = self.pose[:, :3].double().numpy(), "wrap" if circular else "nearest"
+        mean = torch.from_numpy(gaussian_filter1d(rows, sigma, axis=0, mode=mode, radius=radius)).to(self.pose)
         u, _, vt = torch.linalg.svd(mean[:, :3, :3])
         u = torch.cat([u[..., :2], u[..., 2:] * torch.det(u @ vt)[:, None, None]], dim=-1)
         pose = self.pose.clone()
@@ -116,6 +118,7 @@ class Clip:
         self.scenes: list[tuple[int, int]] = [tuple(s) for s in header["scenes"]]
         self.breaks: list[int] = list(header["breaks"])
         self._frames = int(header["frames"])
+        self._caches: dict[int, PictureCache] = {}
         if not self.scenes or any(not 0 <= start < stop <= self._frames for start, stop in self.scenes):
             raise ValueError(f"scenes {self.scenes} of {self._frames} frames")
 
@@ -230,8 +233,10 @@ class Clip:
         return parts
 
     def cached(self, size: int) -> PictureCache:
-        """All pictures at `size`² by random access; built on first use."""
-        return PictureCache(self, size)
+        """All pictures at `size`² by random access; built on first use, and held open."""
+        if size not in self._caches:
+            self._caches[size] = PictureCache(self, size)
+        return self._caches[size]
 
     def features(self, name: str) -> Float[np.ndarray, "rows dim"]:
         """Speech features made by `prepare`, 100 rows a second."""

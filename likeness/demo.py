@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from likeness import audio
 from likeness.actor import Actor
 from likeness.animate import portrait_of
-from likeness.evaluate import evaluate
+from likeness.evaluate import Evaluation, evaluate
 from likeness.evaluate.sheet import contact_sheet
-from likeness.evaluate.table import show
 from likeness.files import write_atomically
 from likeness.speak import speak
 
@@ -19,7 +19,18 @@ TRAIN_TAKE, NEW_TAKE = 1, 2  # seeds: what the portrait learns from, and what it
 NEW_SECONDS = 10.0
 
 
-def demo(out: Path, size: int = 256, seconds: float = 30.0, seed: int = 0) -> Path:
+@dataclass(frozen=True)
+class Made:
+    """What a demo left."""
+
+    video: Path
+    sheet: Path
+    figures: Evaluation
+    seconds: dict[str, float]
+    """How long each part took."""
+
+
+def demo(out: Path, size: int = 256, seconds: float = 30.0, seed: int = 0) -> Made:
     """Make actor.mp4, its clip and portrait, demo.mp4 (new sound), sheet.png and figures.json in `out`."""
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -44,7 +55,4 @@ def demo(out: Path, size: int = 256, seconds: float = 30.0, seed: int = 0) -> Pa
     contact_sheet(found, out / "sheet.png")
     done("evaluate_s")
     write_atomically(out / "figures.json", json.dumps(found.as_json() | {"seconds": spent}, indent=1).encode())
-    show(found)
-    print(f"{path}: the actor says something new; {out / 'sheet.png'}: real frames above drawn ones.")
-    print("seconds: " + ", ".join(f"{name.removesuffix('_s').replace('_', ' ')} {value}" for name, value in spent.items()))
-    return path
+    return Made(path, out / "sheet.png", found, spent)

@@ -1,4 +1,7 @@
-"""Atomic writes: a file is either the old one or the whole new one. What cannot be written is said beforehand."""
+"""Atomic writes: a file is either the old one or the whole new one. What cannot be written is said beforehand.
+
+`lock` keeps two processes from working in one folder.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import contextlib
 import errno
 import os
 from pathlib import Path
+from typing import IO
 
-from likeness.errors import BadInput, Exhausted
+from likeness.errors import BadInput, Exhausted, Refused
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -42,8 +46,30 @@ def write_atomically(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
 
 
-def unwritable(path: Path, error: OSError) -> BadInput | Exhausted:
-    """What an OSError while writing means to the user."""
-    if error.errno in FULL:
+def lock(path: Path, folder: Path, work: str) -> IO[str]:
+    """Take the lock file at `path`, which guards `folder`, until the result is closed or the process ends, however it ends.
+
+    Raises Refused, naming the `work`, where another holds it, BadInput or Exhausted where the file cannot be made. Where
+    the system knows no such locks nothing is held.
+    """
+    try:
+        file = open(path, "w")  # noqa: SIM115 - closing it is the caller's way to release the lock
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise Refused(f"{folder}: another {work} is at work in it. Wait for it to end, or choose another place.") from error
+    except (ImportError, OSError):  # Windows, and network folders without locks
+        pass
+    return file
+
+
+def unwritable(path: Path | str, error: BaseException) -> BadInput | Exhausted:
+    """What a failed write means to the user; `error` is an OSError, or one of PyAV's that need not have its fields."""
+    if getattr(error, "errno", None) in FULL:
         return Exhausted(f"{path}: the disk is full. Free some space, or choose another place, and run it again.")
-    return BadInput(f"{path}: cannot be written ({error.strerror}). Choose another place.")
+    return BadInput(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}). Choose another place.")

@@ -18,9 +18,10 @@ from torch import Tensor
 from likeness import audio, speech
 from likeness.audio import HOP, RATE, Hearing
 from likeness.errors import BadInput
+from likeness.video import FPS
 
-PIECE_FRAMES = 600 * audio.FPS
-CONTEXT_FRAMES = audio.FPS  # a second on both sides of a piece
+PIECE_FRAMES = round(600 * FPS)
+CONTEXT_FRAMES = round(FPS)  # a second on both sides of a piece
 
 
 class Listening:

@@ -12,7 +12,8 @@ A portrait file is one safetensors file. Its metadata holds one JSON text under 
     camera      {focal, centre, size}
 
 Its tensors are `model.*` (the state of the module), `rig.*`, `stage.motion.*`, `stage.torso.*` and `stage.background`.
-Nothing is unpickled. Unknown keys, shapes or versions are refused before anything is allocated.
+Nothing is unpickled. Other versions, unknown keys and `model.*` of other shapes are refused before any tensor is read;
+`rig.*` and `stage.*` are checked when the method takes them over.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from likeness.camera import Camera
 from likeness.clip import Motion
 from likeness.errors import BadInput, Refused
 from likeness.files import write_atomically
+from likeness.video import FPS
 
 FORMAT = "likeness-portrait"
 VERSION = 1
@@ -128,7 +130,7 @@ class Portrait(nn.Module, ABC):
             "method": self.method,
             "config": asdict(self.config),
             "sizes": self.sizes(),
-            "fps": 25,
+            "fps": FPS,
             "hearing": asdict(self.hearing) | {"recipes": {n: speech.recipe_id(n) for n in self.hearing.features}},
             "camera": asdict(self.stage.camera),
         }

@@ -132,7 +132,7 @@ def _upper_face(motion: Motion, open_lids: Tensor) -> Float[Tensor, "time 7"]:
     right, left = points[:, mesh.RIGHT_EYE_CORNERS].mean(1), points[:, mesh.LEFT_EYE_CORNERS].mean(1)
     right_brow, left_brow = points[:, mesh.RIGHT_BROW].mean(1), points[:, mesh.LEFT_BROW].mean(1)
     gaze = (points[:, mesh.RIGHT_IRIS[0]] - right + points[:, mesh.LEFT_IRIS[0]] - left)[:, :2] / 2
-    frown = points[:, 55, 0] - points[:, 285, 0]
+    frown = points[:, mesh.RIGHT_INNER_BROW[1], 0] - points[:, mesh.LEFT_INNER_BROW[1], 0]
     # Only of open eyes: a blink, or eyes that somebody else moves, are not to be widened by the landmarks.
     wide = (_lids(points) - open_lids).clamp_min(0) * (motion.eyes >= 0.95)
     columns = [1 - motion.eyes, right[:, 1] - right_brow[:, 1], left[:, 1] - left_brow[:, 1], frown, *gaze.T, wide]

@@ -1,7 +1,7 @@
 """A training run: steps, log, checkpoint, resume, seed. It helps a training loop and never calls it.
 
-A run folder holds log.jsonl, TensorBoard events, preview.png, and checkpoint.safetensors with everything that the next
-step depends on. Random numbers come from `run.generator(step)`, a function of seed, stage and step alone, so that a run
+A run folder holds log.jsonl, TensorBoard events, preview.png, a lock, and checkpoint.safetensors with everything that the
+next step depends on. Random numbers come from `run.generator(step)`, a function of seed, stage and step alone, so that a run
 that was killed goes on exactly as it would have.
 """
 
@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,31 +23,37 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from likeness.errors import BadInput, LikenessError, Refused
-from likeness.files import unwritable, write_atomically
+from likeness.errors import BadInput, Refused
+from likeness.files import lock, unwritable, write_atomically
 
 CHECKPOINT = "checkpoint.safetensors"
 
 
-class Diverged(LikenessError):
-    """Training produced a number that is none."""
+class Diverged(BadInput):
+    """Training produced a number that is none: this clip cannot be trained with these settings."""
 
 
 class Run:
     """One training run in a folder. Use as a context manager."""
 
     def __init__(self, folder: Path, settings: dict[str, Any], seed: int = 0, keep_every_s: float = 20.0) -> None:
-        """`settings` must be the same when a run resumes: a checkpoint made with others raises Refused."""
+        """`settings` must be the same when a run resumes: a checkpoint made with others raises Refused.
+
+        So does a run in the same folder that another process is at.
+        """
         self.folder = folder
         self.seed = seed
         self.keep_every_s = keep_every_s
         self._settings = json.dumps(settings, sort_keys=True, default=str)
-        self._state, self._meta = self._load()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._log = open(folder / "log.jsonl", "a", buffering=1)  # noqa: SIM115 - closed in __exit__
-        except OSError as error:
-            raise unwritable(folder, error) from error
+        with ExitStack() as opened:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                opened.enter_context(lock(folder / "lock", folder, "training"))
+                self._state, self._meta = self._load()
+                self._log = opened.enter_context(open(folder / "log.jsonl", "a", buffering=1))
+            except OSError as error:
+                raise unwritable(folder, error) from error
+            self._opened = opened.pop_all()
         self._board: Any = None
         self._stage, self._step, self._steps = "", 0, 0
         self._kept_at = self._said_at = time.monotonic()
@@ -56,7 +63,7 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._log.close()
+        self._opened.close()
         if self._board is not None:
             self._board.close()
 
@@ -112,8 +119,9 @@ class Run:
 
     def _diverged(self, names: list[str]) -> Diverged:
         return Diverged(
-            f"{self._stage}, step {self._step}: {', '.join(names)} is not a number. The last checkpoint in {self.folder} "
-            "is sound; run the same command to go on from it, or lower the learning rates."
+            f"{self._stage}, step {self._step}: {', '.join(names)} is not a number. Delete {self.folder} and train with "
+            "another --seed; if that fails too, the clip's report.html says what is wrong with the footage. (The same "
+            "command goes on from the last sound checkpoint, most likely to the same end.)"
         )
 
     def _say(self, elapsed: float, numbers: dict[str, float]) -> None:

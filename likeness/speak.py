@@ -26,9 +26,10 @@ from likeness.clip import Clip, Motion, ping_pong, read_picture
 from likeness.errors import BadInput
 from likeness.listening import Listening
 from likeness.nn.over import over
+from likeness.nn.torso import AROUND
 from likeness.portrait import Heard, Layer, Portrait
 from likeness.progress import Progress
-from likeness.video import PngWriter, Writer, check_place, encoding_of, open_sound
+from likeness.video import FPS, PngWriter, Writer, check_place, encoding_of, open_sound
 
 CHUNK = 25
 
@@ -41,7 +42,7 @@ class Delivery:
     """Whether the speaker is the person of the portrait. auto: by the sound's likeness to the clip's."""
     amplitude: float = 1.0
     """Factor on the movement of the mouth."""
-    pose: Literal["clip", "fixed"] | Path = "clip"
+    pose: Literal["clip", "fixed"] | str | Path = "clip"
     """Head movement: the portrait's own, played forwards and backwards; none; or that of another prepared clip."""
     smooth: float = 1.0
     """Smoothing of the head movement along time, standard deviation in frames."""
@@ -121,7 +122,7 @@ class Speech:
         """
         path = Path(path)
         check(self.sound, path, self.delivery)
-        writer = PngWriter(path, self.size) if not path.suffix else Writer(path, self.size, 25.0, sound=self.sound)
+        writer = PngWriter(path, self.size) if not path.suffix else Writer(path, self.size, FPS, sound=self.sound)
         solid = _holds_alpha(path) and not self.scenery.transparent
         with Progress(plain=say) as progress, writer as video:
             progress.begin("frames", len(self))
@@ -137,7 +138,7 @@ def check(sound: str | os.PathLike, out: str | os.PathLike, delivery: Delivery =
     sound, out = Path(sound), Path(out)
     _check_numbers(delivery)
     open_sound(sound)
-    if isinstance(delivery.pose, Path):
+    if delivery.pose not in ("clip", "fixed"):
         Clip.open(delivery.pose)
     if delivery.background not in ("clip", "transparent"):
         backdrop(delivery.background, (2, 2))
@@ -173,7 +174,7 @@ def speak(portrait: Portrait, sound: str | os.PathLike, delivery: Delivery = Del
 def driving_motion(portrait: Portrait, delivery: Delivery) -> Motion:
     """One period of the head's movement: forwards and backwards, smoothed, with the torso following."""
     motion = portrait.stage.motion
-    if isinstance(delivery.pose, Path):
+    if delivery.pose not in ("clip", "fixed"):
         clip = Clip.open(delivery.pose)
         other = clip.motion[torch.from_numpy(clip.take)]
         shift = motion.pose[:, :3, 3].mean(0) - other.pose[:, :3, 3].mean(0)
@@ -184,11 +185,13 @@ def driving_motion(portrait: Portrait, delivery: Delivery) -> Motion:
     elif delivery.pose == "fixed":
         distance = (motion.pose - motion.pose.mean(0)).flatten(1).norm(dim=1)
         motion = replace(motion, pose=motion.pose[distance.argmin()].expand_as(motion.pose).clone())
-    elif delivery.pose != "clip":
-        raise BadInput(f"pose is {delivery.pose!r}; use clip, fixed, or the folder of a prepared clip.")
-    motion = motion.loop(max(1, 2 * len(motion) - 2)).smooth(delivery.smooth)
+    period = max(1, 2 * len(motion) - 2)
+    motion = motion.loop(period).smooth(delivery.smooth, circular=True)
     torso = portrait.stage.torso
-    return motion if torso is None else replace(motion, torso=torso.follow(motion))
+    if torso is None:
+        return motion
+    around = motion[torch.arange(-AROUND, period + AROUND) % period]  # no seam in what follows the smoothed pose either
+    return replace(motion, torso=torso.follow(around)[AROUND : AROUND + period])
 
 
 def blinks(start: int, stop: int, seed: int) -> Float[Tensor, " time"]:
@@ -243,7 +246,7 @@ def backdrop(text: str, size: tuple[int, int]) -> UInt8[np.ndarray, "height widt
     width, height = size
     scale = max(width / image.shape[1], height / image.shape[0])
     wanted = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
-    image = cv2.resize(image, wanted, interpolation=cv2.INTER_AREA)
+    image = cv2.resize(image, wanted, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     y, x = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return np.ascontiguousarray(image[y : y + height, x : x + width])
 

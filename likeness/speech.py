@@ -200,9 +200,6 @@ class Statistics:
         variance = (1 - share) * self.std**2 + share * new.std**2 + share * (1 - share) * (new.mean - self.mean) ** 2
         return Statistics(mean, variance.sqrt().clamp_min(1e-3), rows)
 
-    def normalise(self, features: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
-        return (features - self.mean) / self.std
-
 
 def probabilities(log_phones: Float[Tensor, "*rows 42"]) -> Float[Tensor, "*rows 42"]:
     """The posteriors behind the feature `phones`; they sum to 1."""

@@ -8,6 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from likeness.video import open_sound
+
 TICK = 90000
 
 
@@ -78,6 +80,13 @@ def make_sound(path: Path, samples: np.ndarray, rate: int, codec: str, layout: s
             container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
     return path
+
+
+def read_sound(path: Path) -> tuple[np.ndarray, int]:
+    """All samples [N C] of the sound that `open_sound` reads in blocks, and their rate."""
+    sound = open_sound(path)
+    blocks = list(sound.blocks)
+    return (np.concatenate(blocks) if blocks else np.zeros((0, sound.channels), np.float32)), sound.rate
 
 
 def tone(seconds: float, rate: int, hertz: float = 440.0, level: float = 0.5) -> np.ndarray:

@@ -80,6 +80,24 @@ def test_train_and_evaluate(clip, portrait_file, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "a.portrait.sheet.png").is_file()
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_demo_tells_what_it_made(monkeypatch, capsys, tmp_path, as_json):
+    from likeness import demo
+    from likeness.evaluate import Evaluation
+
+    silence = dict.fromkeys(("mean", "std", "ungated_mean", "real_mean"), 1.0)
+    figures = Evaluation("a_method", 256, [3], {}, [], 0.5, {}, silence, {"render_fps": 9.0, "picture_fps": 8.0})
+    made = demo.Made(tmp_path / "demo.mp4", tmp_path / "sheet.png", figures, {"speak_s": 1.5})
+    monkeypatch.setattr(demo, "demo", lambda out, **_: made)
+    assert run(["demo", "--out", str(tmp_path), *(["--json"] if as_json else [])]) == 0
+    printed = capsys.readouterr().out
+    if as_json:
+        told = json.loads(printed)
+        assert told["out"] == str(made.video) and told["figures"]["method"] == "a_method" and printed.count("\n") == 1
+    else:
+        assert "a_method" in printed and "seconds: speak 1.5" in printed
+
+
 def test_animate_uses_what_exists(clip, actor_video, portrait_file, speech_file, tmp_path, capsys):
     work = tmp_path / "work"
     shutil.copytree(clip.folder, work / "clip")

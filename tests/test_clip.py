@@ -1,6 +1,7 @@
 """Clip, Motion and the split. The clips here are drawn by hand: small, and with every number known."""
 
 import json
+import resource
 from itertools import pairwise
 from pathlib import Path
 
@@ -87,6 +88,30 @@ def test_smoothing_keeps_rotations_and_leaves_the_rest_alone(sigma):
     assert step(smooth) <= step(rough) + 1e-4
 
 
+@given(st.integers(2, 30), st.floats(0.1, 40), st.integers(0, 29), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_smoothing_is_the_weighted_mean_of_all_that_is_near_and_a_loop_has_no_seam(length, sigma, start, circular):
+    rough = motion(length)
+    radius = int(np.ceil(3 * sigma))
+    offsets = torch.arange(-radius, radius + 1)
+    weight = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    index = torch.arange(length)[:, None] + offsets
+    index = index % length if circular else index.clamp(0, length - 1)
+    wanted = torch.einsum("k,tkc->tc", weight / weight.sum(), rough.pose[index, :3, 3])
+    smooth = rough.smooth(sigma, circular)
+    assert torch.allclose(smooth.pose[:, :3, 3], wanted, atol=1e-4)
+    turned = (torch.arange(length) + start) % length
+    if circular:
+        assert torch.allclose(rough[turned].smooth(sigma, circular).pose, smooth.pose[turned], atol=1e-4)
+
+
+def test_smoothing_over_hundreds_of_frames_takes_no_more_memory_than_the_motion():
+    long = motion(50).loop(20000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert torch.isfinite(long.smooth(300.0, circular=True).pose).all()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB; a window a frame would be 1.7 GB
+
+
 def test_smoothing_by_nothing_and_of_stillness_changes_nothing():
     rough = motion()
     assert torch.equal(rough.smooth(0.0).pose, rough.pose)
@@ -140,8 +165,11 @@ def test_the_picture_cache_is_what_resizing_gives_and_is_made_again_when_cut_sho
     for t in (0, 17, FRAMES - 1):
         wanted = cv2.resize(clip.image(t), (16, 16), interpolation=cv2.INTER_AREA)
         assert (clip.image(t, 16) == wanted).all() and (clip.cached(16)[t] == wanted).all()
+    assert clip.cached(16) is clip.cached(16) and clip.cached(8) is not clip.cached(16)
     path = clip.folder / "cache" / "16.rgb"
+    (path.parent / "8.rgb").unlink()
     path.write_bytes(path.read_bytes()[:1000])
+    clip = Clip.open(clip.folder)
     assert clip.image(40, 16).shape == (16, 16, 3)
     assert path.stat().st_size == FRAMES * 16 * 16 * 3
     assert [p.name for p in path.parent.iterdir()] == ["16.rgb"]

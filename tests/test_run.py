@@ -71,6 +71,25 @@ def test_a_killed_process_ends_bit_for_bit_like_a_whole_one(tmp_path, whole):
     assert torch.equal(fit(tmp_path / "run"), whole)
 
 
+def test_two_runs_at_once_are_refused_and_the_first_goes_on(tmp_path, whole):
+    pytest.importorskip("fcntl")
+    with Run(tmp_path / "run", {"rate": 0.1}, seed=3) as run:
+        next(run.steps("first", 2))
+        with pytest.raises(Refused, match="another training is at work"):
+            Run(tmp_path / "run", {"rate": 0.1}, seed=3)
+        run.log(loss=1.0)
+    (tmp_path / "run" / "log.jsonl").unlink()
+    assert torch.equal(fit(tmp_path / "run"), whole)  # nothing was kept, and the lock is free
+
+
+def test_a_run_that_cannot_begin_holds_no_lock(tmp_path):
+    fit(tmp_path / "run")
+    with pytest.raises(Refused, match="other settings") as caught:
+        Run(tmp_path / "run", {"rate": 0.2}, seed=3)
+    assert caught.tb is not None  # the failed run still lives in the traceback
+    fit(tmp_path / "run")
+
+
 def test_a_finished_run_does_nothing_again(tmp_path, whole):
     fit(tmp_path / "run")
     before = (tmp_path / "run" / CHECKPOINT).stat().st_mtime_ns
@@ -94,9 +113,9 @@ def test_not_a_number_stops_it_and_the_checkpoint_stays_sound(tmp_path):
         next(steps)
         run.keep(lambda: {"weight": torch.ones(2)})
         next(steps)
-        with pytest.raises(Diverged, match=r"head, step 1: loss is not a number.*again|head, step 1: loss") as caught:
+        with pytest.raises(Diverged, match=r"head, step 1: loss is not a number\. Delete .*another --seed") as caught:
             run.log(loss=torch.tensor(math.nan), color=1.0)
-        assert str(tmp_path) in str(caught.value)
+        assert str(tmp_path) in str(caught.value) and caught.value.exit_code == 3
         with pytest.raises(Diverged, match="weight"):  # between two logged steps
             run.keep(lambda: {"weight": torch.tensor([1.0, math.inf])})
     with Run(tmp_path, {}) as run:

@@ -12,9 +12,10 @@ import torch
 from likeness import audio, speak
 from likeness.errors import BadInput, Refused
 from likeness.rig import LIP_COEFFICIENTS
-from likeness.speak import Delivery, blinks, check
+from likeness.speak import Delivery, backdrop, blinks, check, driving_motion
 from likeness.speak import speak as say
-from likeness.video import probe, read_sound
+from likeness.video import probe
+from tests.media import read_sound
 
 FRAMES = 58  # of `speech_file`
 SILENT = slice(34, 41)  # frames of it well within its silence
@@ -104,12 +105,22 @@ def test_the_clips_own_movement_goes_on_without_a_jump(portrait, speech_file):
     assert torch.equal(say(portrait, speech_file, Delivery(start=9)).motion(0, 5).pose, speech.motion(9, 14).pose)
 
 
+@pytest.mark.parametrize("smooth", [0.0, 1.0, 400.0])
+def test_a_loop_begins_anew_as_it_goes_on(portrait, smooth):
+    """Played back and forth, head and torso are alike before and after the frame at which the loop begins."""
+    whole = driving_motion(portrait, Delivery(smooth=smooth))
+    before, after = whole[torch.tensor([-1, -2, -9])], whole[torch.tensor([1, 2, 9])]
+    assert torch.allclose(before.pose, after.pose, atol=1e-5) and torch.allclose(before.torso, after.torso, atol=1e-2)
+
+
 def test_the_movement_of_another_clip(portrait, clip, speech_file):
     motion = say(portrait, speech_file, Delivery(pose=clip.folder, smooth=0.0)).motion(0, 20)
+    named = say(portrait, speech_file, Delivery(pose=str(clip.folder), smooth=0.0)).motion(0, 20)
+    assert torch.equal(named.pose, motion.pose)
     assert torch.allclose(motion.pose, portrait.stage.motion.pose[:20], atol=1e-5)  # here the same, shifted by nothing
     assert motion.torso is not None
     with pytest.raises(BadInput, match="no such folder"):
-        say(portrait, speech_file, Delivery(pose=Path("nowhere")))
+        say(portrait, speech_file, Delivery(pose="nowhere"))
 
 
 @pytest.mark.parametrize("seed", [0, 5])
@@ -147,12 +158,19 @@ def test_a_colour_and_a_picture_behind(portrait, speech_file, tmp_path):
     empty = clear[0][..., 3] == 0
     assert empty.sum() > 500 and (green[0][empty] == (0x20, 0xA0, 0x40)).all()
     wide = np.zeros((90, 400, 3), np.uint8)
-    wide[:, 155:245] = (9, 20, 200)  # BGR: only the middle square is shown
+    wide[:, 150:250] = (9, 20, 200)  # BGR: only the middle square is shown, enlarged
     cv2.imwrite(str(tmp_path / "my 'picture'.png"), wide)
     shown, _ = short(portrait, speech_file, replace(STILL, background=str(tmp_path / "my 'picture'.png")))
     assert np.abs(shown[0][empty].astype(int) - (200, 20, 9)).max() <= 2
     usual, _ = short(portrait, speech_file, STILL)
     assert (usual[0][empty] == portrait.stage.background.numpy()[empty]).all()
+
+
+@pytest.mark.parametrize(("side", "way"), [(64, cv2.INTER_CUBIC), (640, cv2.INTER_AREA)])
+def test_a_picture_behind_is_enlarged_smoothly_and_shrunk_without_aliasing(tmp_path, side, way):
+    image = np.random.default_rng(0).integers(0, 255, (side, side, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    assert np.array_equal(backdrop(str(tmp_path / "a.png"), (256, 256)), cv2.resize(image, (256, 256), interpolation=way))
 
 
 def test_a_video_has_the_sound_and_is_as_long(spoken, tmp_path, speech_file):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from likeness import video
 from likeness.errors import BadInput, Refused
 from likeness.video.picture import constant, timed
-from tests.media import make_sound, make_video, number_in, numbered, tone
+from tests.media import make_sound, make_video, number_in, numbered, read_sound, tone
 
 
 def pictures(path: Path, **options) -> list[tuple[int, int, bool]]:
@@ -117,7 +117,7 @@ def test_a_truncated_file_yields_what_is_readable(tmp_path: Path) -> None:
     count = len(list(reader))
     assert 20 < count < 149
     assert any("cut short" in problem for problem in reader.problems)
-    sound, rate = video.read_sound(cut)
+    sound, rate = read_sound(cut)
     assert 0.5 < len(sound) / rate < 6
 
 
@@ -173,7 +173,7 @@ def test_any_sound_file(tmp_path: Path, name: str, codec: str, layout: str, rate
     channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
     wave = np.stack([tone(2, rate)] * channels, 1)
     path = make_sound(tmp_path / name, wave, rate, codec, layout)
-    samples, found = video.read_sound(path)
+    samples, found = read_sound(path)
     assert found == rate and samples.shape[1] == channels and samples.dtype == np.float32
     assert abs(len(samples) / rate - 2) < 0.06
     middle = samples[rate // 2 : rate * 3 // 2, 0]
@@ -189,7 +189,7 @@ def test_sound_is_placed_against_the_first_picture(tmp_path: Path, start_s: floa
     for begins in (0.0, 0.3):  # the pictures' own start
         times = [begins + t / 25 for t in range(40)]
         path = make_video(tmp_path / f"{begins}.mkv", times, sound=(click, 48000, start_s))
-        samples, rate = video.read_sound(path)
+        samples, rate = read_sound(path)
         at = np.flatnonzero(np.abs(samples[:, 0]) > 0.3)[0] / rate
         assert at == pytest.approx(start_s + 0.5 - begins, abs=0.003)
 
@@ -199,7 +199,7 @@ def test_blocks_are_bounded_and_the_same_as_the_whole(tmp_path: Path) -> None:
     sound = video.open_sound(path, block_s=0.5)
     blocks = list(sound.blocks)
     assert max(len(b) for b in blocks) < 16000
-    assert np.array_equal(np.concatenate(blocks), video.read_sound(path)[0])
+    assert np.array_equal(np.concatenate(blocks), read_sound(path)[0])
 
 
 def test_no_sound_and_damaged_sound(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_no_sound_and_damaged_sound(tmp_path: Path) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[5000:9000] = bytes(4000)
     path.write_bytes(damaged)
-    samples, _ = video.read_sound(path)
+    samples, _ = read_sound(path)
     assert len(samples) > 44100 and np.isfinite(samples).all()
 
 
@@ -226,7 +226,7 @@ def write(path: Path, frames: int, sound: video.Sound | tuple | str | None = Non
 def test_sound_is_as_long_as_the_pictures(tmp_path: Path, sound_s: float) -> None:
     path = tmp_path / "a.mp4"
     write(path, 50, (tone(sound_s, 16000), 16000))
-    samples, rate = video.read_sound(path)
+    samples, rate = read_sound(path)
     assert abs(len(samples) / rate - 2) < 0.04
     assert [n for _, n, _ in pictures(path)] == list(range(50))
     with av.open(str(path)) as container:
@@ -240,7 +240,7 @@ def test_sound_is_as_long_as_the_pictures(tmp_path: Path, sound_s: float) -> Non
 def test_sound_from_a_file_and_colours(tmp_path: Path) -> None:
     speech = make_sound(tmp_path / "a.flac", np.stack([tone(1, 44100)] * 2, 1), 44100, "flac", "stereo")
     write(tmp_path / "b.mp4", 25, str(speech))
-    samples, _ = video.read_sound(tmp_path / "b.mp4")
+    samples, _ = read_sound(tmp_path / "b.mp4")
     assert samples.shape[1] == 2
     image = next(video.read(tmp_path / "b.mp4")).image
     assert np.abs(image[10, 20].astype(int) - (200, 30, 30)).max() < 8

@@ -22,6 +22,7 @@ from likeness.actor.phones import SILENCE, Phone, sentence
 from likeness.actor.traits import Traits
 from likeness.camera import Camera
 from likeness.clip import Motion
+from likeness.video import FPS, Writer
 
 FOCAL = 1.4
 """Focal length in picture widths."""
@@ -48,7 +49,7 @@ class Actor:
         seconds: float | int,
         seed: int,
         size: int | tuple[int, int] = 512,
-        fps: float | int = 25.0,
+        fps: float | int = FPS,
         *,
         movement: float | int = 1.0,
         pause: float = 0.55,
@@ -273,8 +274,6 @@ class Performance:
 
     def write(self, path: str | os.PathLike) -> None:
         """Write a video with sound (see `likeness.video.Writer` for what endings it knows)."""
-        from likeness.video import Writer
-
         with Writer(path, self.camera.size, self.fps, sound=(self.waveform, self.rate)) as video:
             for t in range(len(self)):
                 video.write(self.image(t))

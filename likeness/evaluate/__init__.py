@@ -16,7 +16,7 @@ from likeness import speech
 from likeness.clip import Clip
 from likeness.errors import BadInput
 from likeness.evaluate import metrics
-from likeness.evaluate.rows import Row, all_rows, features, following, listen, nearest
+from likeness.evaluate.rows import DELIVERY, Row, all_rows, features, following, listen, nearest
 from likeness.nn.backdrop import without_head
 from likeness.portrait import Heard, Portrait
 from likeness.prepare.landmarks import FaceMesh
@@ -37,6 +37,8 @@ class Figures:
     face: float
     mouth: float
     ssim: float
+    ssim_face: float
+    ssim_mouth: float
     full_own: float | None = None
     """PSNR and SSIM of the whole frame with the portrait's own torso."""
     ssim_own: float | None = None
@@ -55,6 +57,8 @@ class Evaluation:
     method: str
     size: int
     frames: list[int]
+    split: dict[str, list[list[int]]]
+    """Ranges [start, stop) of the frames that were learned from ("train") and measured on ("test"), unseen ones left out."""
     table: list[Figures]
     real_jitter: float
     detector_missed: dict[str, int]
@@ -62,6 +66,8 @@ class Evaluation:
     """Lip opening with silent sound: mean and standard deviation, with the gate open too, and the real mean; pixels."""
     speed: dict[str, float]
     """Frames a second of rendering (head), and of everything but features and encoding."""
+    delivery: dict[str, Any] = field(default_factory=lambda: dict(DELIVERY))
+    """How the rows by sound are spoken."""
     recipes: dict[str, str] = field(default_factory=lambda: dict(metrics.RECIPES))
     boxes: list[dict[str, list[int]]] = field(default_factory=list)
     curves: dict[str, list[float]] = field(default_factory=dict)
@@ -98,6 +104,7 @@ def evaluate(portrait: Portrait, clip: Clip) -> Evaluation:
         method=portrait.method,
         size=size,
         frames=[int(t) for t in frames],
+        split={"train": ranges(clip.train), "test": ranges(frames)},
         table=table,
         real_jitter=metrics.jitter(judge.real_pixels),
         detector_missed=judge.missed,
@@ -164,6 +171,8 @@ class _Judge:
             face=_mean(metrics.psnr(a, b, box) for (a, b), box in zip(pairs, self.faces)),
             mouth=_mean(metrics.psnr(a, b, box) for (a, b), box in zip(pairs, self.mouths)),
             ssim=_mean(metrics.ssim(a, b) for a, b in pairs),
+            ssim_face=_mean(metrics.ssim(a, b, box) for (a, b), box in zip(pairs, self.faces)),
+            ssim_mouth=_mean(metrics.ssim(a, b, box) for (a, b), box in zip(pairs, self.mouths)),
             full_own=_mean(metrics.psnr(a, b) for a, b in zip(own, self.real)) if own else None,
             ssim_own=_mean(metrics.ssim(a, b) for a, b in zip(own, self.real)) if own else None,
             lmd=lmd,
@@ -172,6 +181,12 @@ class _Judge:
             opening_ratio=ratio,
             jitter=metrics.jitter(pixels),
         )
+
+
+def ranges(frames: np.ndarray) -> list[list[int]]:
+    """Rising frame numbers as ranges [start, stop)."""
+    pieces = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
+    return [[int(piece[0]), int(piece[-1]) + 1] for piece in pieces if len(piece)]
 
 
 def _mean(values: Iterable[float]) -> float:
@@ -188,7 +203,11 @@ def _silence(portrait: Portrait, clip: Clip, judge: _Judge) -> dict[str, float]:
     motion = following(portrait, clip)[torch.from_numpy(clip.test[:1]).expand(SILENT_FRAMES)]
     found = {"real_mean": float(metrics.opening(judge.real_pixels).mean())}
     for name, gate in (("", torch.zeros(SILENT_FRAMES)), ("ungated_", torch.ones(SILENT_FRAMES))):
-        row = Row("silence", portrait.listen(Heard(stretch, usual.mean, usual.std, gate, "own")), motion)
+        row = Row(
+            "silence",
+            portrait.listen(Heard(stretch, usual.mean, usual.std, gate, DELIVERY["voice"], DELIVERY["amplitude"])),
+            motion,
+        )
         pixels = judge.detect("silence", [judge.scenery.compose(layer, motion[:1]) for layer in row.layers(portrait)])
         opening = metrics.opening(pixels)[5:]  # the tracker settles
         found |= {f"{name}mean": float(opening.mean()), f"{name}std": float(opening.std())}

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from likeness import mesh
-from likeness.kernels import ssim as ssim_kernel
+from likeness.kernels import ssim_map
 
 RECIPES = {
     "psnr": "psnr-rgb8-frame-mean/1",
@@ -20,6 +20,7 @@ RECIPES = {
     "jitter": "jitter-second-difference-lips-rigid-aligned/1",
     "face box": "oval-4px@256/1",
     "mouth box": "lips40-6px@256/1",
+    "split": "longest-scene-last-tenth-seen/1",
 }
 
 Box = tuple[int, int, int, int]
@@ -35,10 +36,14 @@ def psnr(image: Image, real: Image, box: Box | None = None) -> float:
     return float(min(100.0, 10 * np.log10(255.0**2 / max(error, 1e-9))))
 
 
-def ssim(image: Image, real: Image) -> float:
-    """Structural similarity (Wang et al. 2004): Gaussian window 11, sigma 1.5, mean over RGB."""
+def ssim(image: Image, real: Image, box: Box | None = None) -> float:
+    """Structural similarity (Wang et al. 2004): Gaussian window 11, sigma 1.5, mean over RGB, in a box or the whole frame.
+
+    Windows reach beyond the box: what is there belongs to the structure at its border.
+    """
     a, b = (torch.from_numpy(np.array(x, np.float32)) / 255 for x in (image, real))
-    return float(ssim_kernel(a, b))
+    x0, y0, x1, y1 = box or (0, 0, image.shape[1], image.shape[0])
+    return float(ssim_map(a, b)[y0:y1, x0:x1].mean())
 
 
 def face_box(pixels: Float[np.ndarray, "k 2"], size: int) -> Box:

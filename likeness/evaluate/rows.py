@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,11 @@ from likeness.clip import Clip, Motion
 from likeness.portrait import Heard, Layer, Portrait
 from likeness.speech import Statistics
 
+DELIVERY: dict[str, Any] = {
+    "voice": "own", "amplitude": 1.0, "close_in_silence": False, "pose": "tracked", "eyes": "tracked", "smooth": 0.0,
+}  # fmt: skip
+"""How the rows by sound are spoken, in the words of `likeness.speak.Delivery`; the gate stays open as in training
+pictures. The row "silence" closes it once more."""
 SHIFT = 37  # frames by which the sound is wrong in the row "sound shifted": later, or earlier where the clip ends
 
 
@@ -81,11 +87,12 @@ def features(portrait: Portrait, clip: Clip) -> Tensor:
 
 
 def listen(portrait: Portrait, clip: Clip, start: int, stop: int) -> Tensor:
-    """Conditioning by the clip's own sound, frames start .. stop-1; the gate stays open as in training pictures."""
+    """Conditioning by the clip's own sound, frames start .. stop-1, see DELIVERY."""
     heard = features(portrait, clip)
     statistics = Statistics.of(heard)
     stretch = portrait.hearing.window(heard, start, stop)
-    return portrait.listen(Heard(stretch, statistics.mean, statistics.std, torch.ones(stop - start), "own"))
+    gate = torch.ones(stop - start)
+    return portrait.listen(Heard(stretch, statistics.mean, statistics.std, gate, DELIVERY["voice"], DELIVERY["amplitude"]))
 
 
 def nearest(clip: Clip, size: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:

@@ -65,7 +65,8 @@ def _claim(out: Path) -> None:
 
 
 def load(path: str | os.PathLike) -> Portrait:
-    """Read a portrait file. Raises BadInput or Refused, before anything large is allocated, when it does not fit."""
+    """Read a portrait file. Raises BadInput or Refused where it does not fit; for shapes of the model, before they are
+    read."""
     header = read_header(path)
     try:
         kind = get(header["method"]).Model

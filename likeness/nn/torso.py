@@ -7,7 +7,7 @@ behind the chin. Own construction; RAD-NeRF (Tang et al. 2022, section 3.4) has 
 
 Where the torso is (`Motion.torso`) is one row of numbers a frame: displacements (x, y) of the control points in pixels
 of a TRACK² picture, row by row. Live and offline agree as long as `follow` sees the same whole stretch of motion: it
-looks SIGMAS[-1] frames to both sides, which a looped or recorded motion always offers. For a pose that arrives frame by
+looks AROUND frames to both sides, which a looped or recorded motion always offers. For a pose that arrives frame by
 frame give what is there; the missing future only costs the smoothed terms (measured: under 0.1 px).
 """
 
@@ -28,6 +28,7 @@ from likeness.nn.canvas import TRACK, Aligned, align, first_row, make_texture
 from likeness.nn.warping import draw_over, invert
 
 SIGMAS = (5.0, 15.0)  # frames: the pose smoothed in time tells where the body is while the head moves
+AROUND = int(3 * SIGMAS[-1])  # frames to either side that change where the torso is
 RIDGE = 1e-4  # on the pose itself (z-scored, per frame): most of the motion, so hardly any shrinking
 REACH = 1.0  # of the kernel, in standard deviations of the features (root mean square over them)
 NOISE = 0.3  # of the kernel, against 1: smaller keeps nearer to how training frames were, larger to the ridge
@@ -96,7 +97,8 @@ class Torso:
         self, where: Float[Tensor, " torso"], background: UInt8[np.ndarray, "h w 3"] | Float[np.ndarray, "h w 3"]
     ) -> UInt8[np.ndarray, "h w 3"] | Float[np.ndarray, "h w 3"]:
         """The torso at one row of `follow` over a background; uint8 0..255 or float32 0..1, as the background is."""
-        self._check(background, 3)
+        if background.shape != (self.size, self.size, 3):
+            raise ValueError(f"background is {list(background.shape)}, the torso was made for [{self.size} {self.size} 3]")
         return draw_over(self._texture, self._lattice(where), self._place(), np.ascontiguousarray(background))
 
     def layer(self, where: Float[Tensor, " torso"]) -> Float[np.ndarray, "h w 4"]:
@@ -131,10 +133,6 @@ class Torso:
     def _place(self) -> tuple[float, float]:
         """Texture pixels per canvas pixel, and the canvas row where the texture begins."""
         return self.size / TRACK, float(first_row(self.grid))
-
-    def _check(self, background: np.ndarray, channels: int) -> None:
-        if background.shape != (self.size, self.size, channels):
-            raise ValueError(f"background is {background.shape}, the torso was made for {self.size}² and {channels} channels")
 
 
 POSE = 6

@@ -27,15 +27,15 @@ from typing import Any
 import numpy as np
 
 from likeness.callable_module import CallableModule
-from likeness.clip import FORMAT, FPS, VERSION, Clip
-from likeness.errors import BadInput, Exhausted, LikenessError, Refused
+from likeness.clip import FORMAT, VERSION, Clip
+from likeness.errors import BadInput, Exhausted, LikenessError
 from likeness.files import unwritable, write_atomically
 from likeness.prepare import pictures, tasks
-from likeness.prepare.steps import PROBLEM, Steps, claim
+from likeness.prepare.steps import PROBLEM, Claim, Steps
 from likeness.prepare.survey import file_hash, survey
 from likeness.prepare.worker import Worker
 from likeness.progress import Progress
-from likeness.video import probe
+from likeness.video import FPS, probe
 
 __all__ = ["prepare"]
 
@@ -74,12 +74,12 @@ def prepare(
     settings = {"size": size, "person": None if person is None else str(person)}
     settings["sound"] = None if sound is None else file_hash(sound)
     source_hash = file_hash(video)
-    claim(folder, video, source_hash, settings)
+    claim = Claim(folder, video, source_hash, settings)
     steps = Steps(folder, source_hash)
-    if steps.done() and (folder / "clip.json").is_file():
+    if claim.stands() and steps.done() and (folder / "clip.json").is_file():
         Progress(every_s, say).say(f"{folder}: already prepared, nothing to do")
         return Clip.open(folder)
-    with _locked(folder), Progress(every_s, say) as progress, _explained(folder):
+    with claim.enter(), Progress(every_s, say) as progress, _explained(folder):
         began = time.monotonic()
         clip = _Preparation(video, sound, settings, steps, progress).run()
         _tell(progress, clip, time.monotonic() - began)
@@ -273,26 +273,6 @@ def first_camera(found: dict[str, Any], size: int) -> tuple[float, tuple[float, 
     focal = FOCAL_SQUARE * shorter if longer < SQUARE * shorter else FOCAL_WIDE * longer
     scale = size / side
     return focal * scale, ((width / 2 - x) * scale, (height / 2 - y) * scale)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Only one preparation at a time works in a folder. The lock ends with its process, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        yield
-        return
-    try:
-        lock = open(folder / "steps" / "lock", "w")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    with lock as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Refused(f"{folder}: another preparation is at work in it. Wait for it to end.") from error
-        yield
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from likeness.mesh import (
     JAW,
     LEFT_EYE,
     LIPS,
+    OUTER_EYE_CORNERS,
     POINTS,
     RIGHT_EYE,
     SKULL,
@@ -284,7 +285,8 @@ def _to_head_frame(
     model = generic_face()[rigid] - generic_face()[rigid].mean(0)
     u, _, vt = np.linalg.svd(model.T @ (mean[rigid] - origin))
     turn = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
-    return turn, OUTER_EYE_CORNERS_M / float(np.linalg.norm(mean[33] - mean[263])), origin
+    right, left = OUTER_EYE_CORNERS
+    return turn, OUTER_EYE_CORNERS_M / float(np.linalg.norm(mean[right] - mean[left])), origin
 
 
 def _redirect(

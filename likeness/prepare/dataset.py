@@ -28,9 +28,9 @@ from scipy.optimize import least_squares
 
 from likeness import audio, speech
 from likeness.camera import Camera
-from likeness.clip import FORMAT, FPS, PARTS, VERSION, Clip, landmarks_from_pixels, read_picture
-from likeness.errors import BadInput, LikenessError
-from likeness.files import unwritable, write_atomically
+from likeness.clip import FORMAT, PARTS, VERSION, Clip, landmarks_from_pixels, read_picture
+from likeness.errors import BadInput
+from likeness.files import lock, unwritable, write_atomically
 from likeness.mesh import FACE_OVAL, INNER_LIPS, SKULL
 from likeness.prepare import pictures, tasks
 from likeness.prepare.bundle import View, adjust, keyframes, rotation_matrix, solve_frames
@@ -39,6 +39,7 @@ from likeness.prepare.landmarks import FaceMesh
 from likeness.prepare.scenes import Changes, find_scenes
 from likeness.prepare.sound import place_sound
 from likeness.prepare.steps import Steps
+from likeness.video import FPS
 
 INSIDE = "likeness"
 FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -66,27 +67,39 @@ class Dataset:
 def convert(folder: str | os.PathLike, say: Callable[[str], None] | None = None) -> Clip:
     """The clip of a dataset folder: made in `folder`/likeness when it is not there yet.
 
-    Raises BadInput when the dataset is damaged or incomplete or its folder cannot be written, Exhausted on a full disk.
+    Raises BadInput when the dataset is damaged or incomplete or its folder cannot be written, Exhausted on a full disk,
+    Refused while another process converts it.
     """
     folder = Path(folder)
     place = folder / INSIDE
     if (place / "clip.json").is_file():
         return Clip.open(place)
     dataset = read_transforms(folder)
-    line = f"{folder}: a dataset folder; converting its {dataset.frames} frames into {place}"
-    say(line) if say is not None else print(line, file=sys.stderr)
     partial = folder / f"{INSIDE}.partial"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        (partial / "steps").mkdir(parents=True)
-        _Conversion(dataset, partial).run()
-        pictures.replace_folder(partial, place)
+        (partial / "steps").mkdir(parents=True, exist_ok=True)
+        with lock(partial / "steps" / "lock", folder, "conversion"):
+            if (place / "clip.json").is_file():  # another process has made it since
+                shutil.rmtree(partial)
+                return Clip.open(place)
+            line = f"{folder}: a dataset folder; converting its {dataset.frames} frames into {place}"
+            say(line) if say is not None else print(line, file=sys.stderr)
+            try:
+                _clear(partial)
+                _Conversion(dataset, partial).run()
+                pictures.replace_folder(partial, place)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise unwritable(place, error) from error
-    except LikenessError:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return Clip.open(place)
+
+
+def _clear(partial: Path) -> None:
+    """Take away what a killed conversion left, all but the lock."""
+    for path in [*partial.iterdir(), *(partial / "steps").iterdir()]:
+        if path.name not in ("steps", "lock"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def read_transforms(folder: Path) -> Dataset:
@@ -112,9 +125,15 @@ def read_transforms(folder: Path) -> Dataset:
     if not poses or min(poses) < 0:
         raise BadInput(f"{folder}/transforms_train.json: holds no frames. Process the video again.")
     frames = max(poses) + 1
-    first = next((p for t in sorted(poses) if (p := picture_path(folder, t)) is not None), None)
+    first = picture_path(folder, 0)
     if first is None:
-        raise BadInput(f"{folder}: no pictures. They are expected in ori_imgs/ (or gt_imgs/).")
+        begin = next((t for t in sorted(poses) if picture_path(folder, t) is not None), None)
+        if begin is None:
+            raise BadInput(f"{folder}: no pictures. They are expected in ori_imgs/ (or gt_imgs/).")
+        raise BadInput(  # whether the sound begins with this picture or `begin` frames earlier cannot be known
+            f"{folder}: its pictures begin with number {begin}; they must begin with 0, where the sound begins. "
+            "Number pictures, parsing and img_id anew, and cut what lies before them off the sound."
+        )
     height, width = read_picture(first).shape[:2]
     if width != height:
         raise BadInput(f"{folder}: pictures of {width}x{height}; only square ones can be used, as these datasets have them.")

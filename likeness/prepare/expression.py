@@ -16,19 +16,25 @@ from jaxtyping import Bool, Float
 
 from likeness.errors import BadInput
 from likeness.mesh import (
+    CHIN_TIP,
+    INNER_BROWS,
     LEFT_BROW,
     LEFT_EYE_CORNERS,
+    LEFT_INNER_BROW,
     LEFT_IRIS,
     LEFT_LOWER_LID,
     LEFT_UPPER_LID,
     LIP_CORNERS,
     LOWER_INNER_LIP,
+    OUTER_BROWS,
     RIGHT_BROW,
     RIGHT_EYE_CORNERS,
+    RIGHT_INNER_BROW,
     RIGHT_IRIS,
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
     UPPER_INNER_LIP,
+    UPPER_LIP_MIDDLE,
 )
 from likeness.prepare.bundle import without_rigid
 
@@ -37,7 +43,7 @@ NAMES = (*ACTION_UNITS, "brow_right", "brow_left", "frown", "lip_opening", "lip_
 """Columns of `Motion.expression`. AU..: standard deviations of the clip above rest (AU25, 26, 45: its 5th percentile)
 or above the median (the others); 01/02 inner/outer brow raised, 04 frown, 10 upper lip raised, 12 lip corners drawn
 up, 18 pucker, 20 stretch, 25 lips part, 26 jaw drops, 45 eyes close. brow_right, brow_left (raised), frown (brows
-nearer together): metres from the clip's median. lip_opening (between 13 and 14, from the front), lip_width (between
+nearer together): metres from the clip's median. lip_opening (between the inner lips, from the front), lip_width (between
 the corners): metres. gaze_x (to the right of the picture), gaze_y (down): iris centre from the middle of the eye
 corners, in half eye widths; bridged over blinks."""
 
@@ -45,8 +51,6 @@ RESTING = ("AU25", "AU26", "AU45")
 OPEN_PERCENTILE = 80.0
 CLOSED_SHARE = 0.2  # a shut eye's lids still lie this share of the opening apart: the mesh has a lid's thickness
 BLINK = 0.5  # irises are not seen below this opening
-INNER_BROWS, OUTER_BROWS = (107, 55, 336, 285), (70, 46, 300, 276)
-UPPER_LIP, CHIN_TIP = (0, 37, 267), (152, 148, 377)
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,13 @@ def express(
     # seen from the front: the lower lip stands millimetres behind the upper, also when they touch
     opening = np.linalg.norm(face[:, UPPER_INNER_LIP, :2] - face[:, LOWER_INNER_LIP, :2], axis=1).astype(np.float64)
     inner, outer = -face[:, INNER_BROWS, 1].mean(1), -face[:, OUTER_BROWS, 1].mean(1)
-    frown = -0.5 * (_distance(face, 107, 336) + _distance(face, 55, 285))
+    frown = -0.5 * sum(_distance(face, right, left) for right, left in zip(RIGHT_INNER_BROW, LEFT_INNER_BROW))
     corners = -face[:, LIP_CORNERS, 1].mean(1)
     raw = {
         "AU01": inner,
         "AU02": outer,
         "AU04": frown - inner,
-        "AU10": -face[:, UPPER_LIP, 1].mean(1),
+        "AU10": -face[:, UPPER_LIP_MIDDLE, 1].mean(1),
         "AU12": corners + 0.5 * width,
         "AU18": -width - face[:, LIP_CORNERS, 2].mean(1),  # narrow and forward
         "AU20": width,

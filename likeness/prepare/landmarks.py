@@ -1,8 +1,8 @@
-"""Face landmarks: where the 478 points of the face mesh are in a picture, and what the points are called.
+"""Face landmarks: where faces are in a picture, and where the 478 points of the face mesh are.
 
 The mesh is MediaPipe's: 468 surface points and 2 x 5 iris points (Kartynnik et al. 2019; Grishchenko et al. 2020, whose
-attention mesh refines lips, eyes and irises). "Left" and "right" are the person's own; the right eye is on the left of
-the picture. Another tracker can be added by anything that fulfils `Landmarks` with the same 478 points.
+attention mesh refines lips, eyes and irises); `likeness.mesh` says which point is what. Another tracker can be added by
+anything that fulfils `Landmarks` with the same 478 points.
 """
 
 from __future__ import annotations

@@ -19,7 +19,20 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from likeness.clip import PARTS
-from likeness.mesh import FACE_OVAL, INNER_LIPS, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE, SKULL
+from likeness.mesh import (
+    BROW_LINE,
+    CHIN_BOTTOM,
+    FACE_OVAL,
+    FOREHEAD_TOP,
+    INNER_LIPS,
+    LEFT_BROW,
+    LEFT_EYE,
+    LOWER_INNER_LIP,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    SKULL,
+    UPPER_INNER_LIP,
+)
 from likeness.prepare.guided import COARSE, guided_labels, posterior, winners
 
 WORK = 256  # scores are made at this size
@@ -28,8 +41,6 @@ TAPS = np.array([1, 2, 4, 2, 1], np.float32) / 10  # temporal filter of the scor
 
 LOWER_JAW = FACE_OVAL[25:10:-1]  # from under the right ear round the chin to the left one
 LOWER_OVAL = FACE_OVAL[7:30]  # from the left temple round the chin to the right one
-BROWS = (70, 63, 105, 66, 107, 9, 336, 296, 334, 293, 300)  # their upper edge, from the right one on
-CHIN, TOP = 152, 10
 
 GRID, LOW, HIGH = 96, (-1.6, -1.3), (1.6, 1.9)  # the prior's grid; its corners in face heights from the face's middle
 BINS = (16, 20, 20)  # Lab histogram; 5 units of a and b to a bin, from 78 on: more saturated colours share the last bin
@@ -165,7 +176,7 @@ class Parser:
             parts[(parts == PARTS["face"]) | (parts == PARTS["hair"])] = PARTS["torso"]
             return parts
         _split_skin(parts, pixels, self.template)
-        if np.ptp(pixels[[13, 14], 1]) > height / 400:
+        if np.ptp(pixels[[UPPER_INNER_LIP, LOWER_INNER_LIP], 1]) > height / 400:
             _fill(parts, pixels[list(INNER_LIPS)], PARTS["mouth"])
         return parts
 
@@ -190,7 +201,7 @@ class Parser:
         prior = cv2.warpAffine(self.prior, look.to_face, (WORK, WORK), flags=_PULL, borderMode=cv2.BORDER_REPLICATE)
         face = np.zeros((WORK, WORK), np.float32)
         if look.pixels is not None:
-            _fill(face, look.pixels[[*LOWER_OVAL, *BROWS]], 1.0)
+            _fill(face, look.pixels[[*LOWER_OVAL, *BROW_LINE]], 1.0)
             face = cv2.blur(cv2.erode(face, np.ones((3, 3))), (5, 5))
         return posterior(prior, self.colours, look.bins, look.person, face)
 
@@ -259,7 +270,7 @@ def parse_frames(
 
 def _face_template(shapes: Float[np.ndarray, "frames 478 2"]) -> Float[np.ndarray, "478 2"]:
     """Median shape of the face, upright, on the prior's grid."""
-    height = np.linalg.norm(shapes[:, CHIN] - shapes[:, TOP], axis=1)
+    height = np.linalg.norm(shapes[:, CHIN_BOTTOM] - shapes[:, FOREHEAD_TOP], axis=1)
     first = shapes[np.argsort(height)[len(height) // 2]]
     aligned = []
     for shape in shapes:
@@ -269,7 +280,7 @@ def _face_template(shapes: Float[np.ndarray, "frames 478 2"]) -> Float[np.ndarra
     cells = (GRID - 1) / (HIGH[0] - LOW[0])
     middle = np.array([-LOW[0], -LOW[1]]) * cells
     ends = np.array([[0, -0.5], [0, 0.5]]) * cells + middle
-    m = similarity(mean[[TOP, CHIN]], ends)
+    m = similarity(mean[[FOREHEAD_TOP, CHIN_BOTTOM]], ends)
     return mean @ m[:, :2].T + m[:, 2]
 
 
@@ -341,7 +352,7 @@ def _split_skin(parts: np.ndarray, pixels: np.ndarray, template: np.ndarray) -> 
     right, down = (from_face[:, i] * cells for i in (0, 1))
     skin = (parts == PARTS["face"]).astype(np.uint8)
     below = _below(pixels, template, (parts.shape[0], parts.shape[1]))
-    chin = pixels[CHIN]
+    chin = pixels[CHIN_BOTTOM]
     column = np.stack([chin - 0.42 * right - down, chin + 0.42 * right - down, chin + 0.42 * right + 0.36 * down])
     column = np.concatenate([column, [chin - 0.42 * right + 0.36 * down]])
     near = np.zeros(parts.shape, np.uint8)

@@ -25,9 +25,8 @@ from likeness.prepare.framing import Face, Person, near
 from likeness.prepare.landmarks import FaceMesh
 from likeness.prepare.scenes import Changes, find_scenes
 from likeness.prepare.survey import SHORTEST_S, person_of
-from likeness.video import Picture, Reader
+from likeness.video import FPS, Picture, Reader
 
-FPS = 25.0
 QUALITY = 97
 AHEAD = 8  # pictures decoded ahead, and JPEGs waiting to be written: bounds the memory
 OUTSIDE = 0.15  # share of the face's outline that may lie outside the picture
@@ -43,6 +42,19 @@ def make_frames(video: Path, folder: Path, survey: dict[str, Any], size: int, ad
     partial = folder / "frames.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
+    try:
+        found, arrays = _read_frames(video, partial, survey, size, advance)
+        write_arrays(folder / "steps" / "frames.npz", arrays)
+        replace_folder(partial, folder / "frames")
+    finally:  # begun again from the first frame: what a full disk or Ctrl-C cut off would only take room
+        shutil.rmtree(partial, ignore_errors=True)
+    return found
+
+
+def _read_frames(
+    video: Path, out: Path, survey: dict[str, Any], size: int, advance: Callable[[int], None]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Write the pictures into `out`; return what steps/frames.json and steps/frames.npz hold."""
     reader = Reader(video, FPS, survey["made_fps"])
     person = person_of(survey)
     finder = _Finder(person, survey["people"] > 1, tuple(survey["crop"]), size)
@@ -57,7 +69,7 @@ def make_frames(video: Path, folder: Path, survey: dict[str, Any], size: int, ad
             pixels.append(np.full((478, 2), np.nan, np.float32) if found is None else found)
             source_index.append(picture.source_index)
             same.append(picture.repeated)
-            waiting.append(writers.submit(write_jpeg, partial / f"{picture.index:06d}.jpg", image))
+            waiting.append(writers.submit(write_jpeg, out / f"{picture.index:06d}.jpg", image))
             while len(waiting) > AHEAD:
                 waiting.popleft().result()
             advance(1)
@@ -75,14 +87,8 @@ def make_frames(video: Path, folder: Path, survey: dict[str, Any], size: int, ad
     repeated = scenes.repeated | np.array(same)
     arrays = {"pixels": np.stack(pixels), "seen": np.array(seen), "repeated": repeated}
     arrays |= {"source_index": np.array(source_index), "difference": changes.differences[:, 0]}
-    write_arrays(folder / "steps" / "frames.npz", arrays)
-    replace_folder(partial, folder / "frames")
-    return {
-        "frames": len(seen),
-        "scenes": [list(s) for s in scenes.scenes],
-        "breaks": scenes.breaks,
-        "problems": reader.problems,
-    }
+    marked = {"frames": len(seen), "scenes": [list(s) for s in scenes.scenes], "breaks": scenes.breaks}
+    return marked | {"problems": reader.problems}, arrays
 
 
 class _Finder:

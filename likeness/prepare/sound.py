@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from scipy.ndimage import gaussian_filter1d
 
-from likeness import audio, speech
+from likeness import audio, mesh, speech
 from likeness.errors import BadInput
 from likeness.phones import PHONES
 
@@ -125,9 +125,11 @@ def _correlation(
 
 
 def lip_opening(landmarks: Float[np.ndarray, "time k xyz"]) -> Float[np.ndarray, " time"]:
-    """Distance of the inner lips (face mesh 13 and 14), in outer eye-corner distances (33, 263). 2D or 3D landmarks."""
-    eyes = np.linalg.norm(landmarks[:, 33] - landmarks[:, 263], axis=-1)
-    return np.linalg.norm(landmarks[:, 13] - landmarks[:, 14], axis=-1) / np.maximum(eyes, 1e-9)
+    """Distance between the middles of the inner lips, in distances of the outer eye corners. 2D or 3D landmarks."""
+    right, left = mesh.OUTER_EYE_CORNERS
+    eyes = np.linalg.norm(landmarks[:, right] - landmarks[:, left], axis=-1)
+    lips = np.linalg.norm(landmarks[:, mesh.UPPER_INNER_LIP] - landmarks[:, mesh.LOWER_INNER_LIP], axis=-1)
+    return lips / np.maximum(eyes, 1e-9)
 
 
 def moved(rows: Shaped[np.ndarray, "rows *dim"], by: int, length: int, fill: Any = 0.0) -> Shaped[np.ndarray, "{length} *dim"]:

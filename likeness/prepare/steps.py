@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from likeness.errors import BadInput, Refused
-from likeness.files import write_atomically
+from likeness.files import lock, unwritable, write_atomically
 
 VERSION = 1  # of what the steps make; another version's clip is refused
 BUILDS_ON = {
@@ -86,47 +87,64 @@ class Steps:
         return None
 
 
-def claim(folder: Path, source: Path, source_hash: str, settings: dict[str, Any]) -> None:
-    """Make sure that `folder` is, or can become, the clip of this video with these settings.
+class Claim:
+    """That a folder is, or is to become, the clip of one video made with some settings."""
 
-    Raises Refused when it holds other things, another video's clip or one made with other settings or by another
-    version; BadInput when it cannot be made or written.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder}: a file is in the way. Name a folder for the clip.")
-    claim_path = folder / "steps" / "source.json"
-    wanted = {"version": VERSION, "name": source.name, "sha256": source_hash, "settings": settings}
-    if claim_path.is_file():
-        _same_claim(folder, claim_path, wanted)
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(p.name not in (PROBLEM, "steps") for p in folder.iterdir()):
+    def __init__(self, folder: Path, source: Path, source_hash: str, settings: dict[str, Any]) -> None:
+        self.folder = folder
+        self._path = folder / "steps" / "source.json"
+        self._wanted = {"version": VERSION, "name": source.name, "sha256": source_hash, "settings": settings}
+
+    def stands(self) -> bool:
+        """Whether it was made before. Changes nothing.
+
+        Raises Refused when the folder holds other things, another video's clip or one made with other settings or by
+        another version; BadInput when it cannot be a folder or read.
+        """
+        if self._path.is_file():
+            return self._is_held()
+        try:
+            strange = self.folder.exists() and any(p.name not in (PROBLEM, "steps") for p in self.folder.iterdir())
+        except NotADirectoryError as error:
+            raise BadInput(f"{self.folder}: a file is in the way. Name a folder for the clip.") from error
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        if strange:
             raise Refused(
-                f"{folder}: holds other things and is not a clip that was begun here. "
+                f"{self.folder}: holds other things and is not a clip that was begun here. "
                 "Nothing in it was touched; choose a new or an empty folder."
             )
-        claim_path.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be written ({error.strerror}). Choose another place for the clip.") from error
-    write_atomically(claim_path, json.dumps(wanted, indent=1).encode())
+        return False
 
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Make the claim, and let no other process work in the folder meanwhile. Raises Refused where one does already,
+        and what `stands` raises; BadInput or Exhausted where the folder cannot be written."""
+        self.stands()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        with lock(self._path.with_name("lock"), self.folder, "preparation"):
+            if not self.stands():  # asked again: another process may have begun since
+                write_atomically(self._path, json.dumps(self._wanted, indent=1).encode())
+            yield
 
-def _same_claim(folder: Path, path: Path, wanted: dict[str, Any]) -> None:
-    try:
-        held = json.loads(path.read_text())
-        version, sha256, name, settings = held["version"], held["sha256"], held["name"], held["settings"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: damaged ({error}). Choose another folder for the clip.") from error
-    if version != VERSION:
-        raise Refused(f"{folder}: begun by version {version} of prepare, this is version {VERSION}. Choose another folder.")
-    if sha256 != wanted["sha256"]:
-        raise Refused(f"{folder}: holds the clip of another video ({name}). Choose another folder for {wanted['name']}.")
-    if settings == wanted["settings"]:
-        return
-    if not (path.parent / "frames.json").exists():  # nothing is lost: a run that failed early may try other settings
-        write_atomically(path, json.dumps(wanted, indent=1).encode())
-        return
-    pairs = [(k, settings.get(k), v) for k, v in wanted["settings"].items() if settings.get(k) != v]
-    listed = ", ".join(f"{key} {was} (now {now})" for key, was, now in pairs)
-    raise Refused(f"{folder}: prepared with other settings: {listed}. Choose another folder, or keep the settings.")
+    def _is_held(self) -> bool:
+        folder, wanted = self.folder, self._wanted
+        try:
+            held = json.loads(self._path.read_text())
+            version, sha256, name, settings = held["version"], held["sha256"], held["name"], held["settings"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{self._path}: damaged ({error}). Choose another folder for the clip.") from error
+        if version != VERSION:
+            raise Refused(f"{folder}: begun by version {version} of prepare, this is version {VERSION}. Choose another folder.")
+        if sha256 != wanted["sha256"]:
+            raise Refused(f"{folder}: holds the clip of another video ({name}). Choose another folder for {wanted['name']}.")
+        if settings == wanted["settings"]:
+            return True
+        if not (self._path.parent / "frames.json").exists():  # nothing is lost: a run that failed early may try others
+            return False
+        pairs = [(k, settings.get(k), v) for k, v in wanted["settings"].items() if settings.get(k) != v]
+        listed = ", ".join(f"{key} {was} (now {now})" for key, was, now in pairs)
+        raise Refused(f"{folder}: prepared with other settings: {listed}. Choose another folder, or keep the settings.")

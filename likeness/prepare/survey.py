@@ -14,7 +14,7 @@ from likeness import audio
 from likeness.errors import BadInput
 from likeness.prepare.framing import Face, Person, choose, find_crop, find_people
 from likeness.prepare.landmarks import find_faces
-from likeness.video import cadence, probe, read
+from likeness.video import FPS, cadence, probe, read
 
 SHORTEST_S = 5.0  # s: below it neither lips nor voice can be learned
 SAMPLES = 400  # at most so many pictures are searched for faces; 20 ms each
@@ -44,7 +44,7 @@ def survey(video: Path, person: str | None, sound: Path | None, advance: Callabl
     _listen(sound or video)
     warnings: list[str] = []
     made_fps = None
-    if source.fps > 25.5:  # made at 25 or less and stored at 30 or more: every few pictures repeat
+    if source.fps > FPS + 0.5:  # made at 25 or less and stored at 30 or more: every few pictures repeat
         made_fps, share = cadence(video)
         if made_fps:
             warnings.append(

@@ -13,6 +13,7 @@ import numpy as np
 from likeness.clip import read_picture
 from likeness.files import unwritable
 from likeness.prepare.parsing import Parser, parse_frames
+from likeness.prepare.pictures import write_arrays
 
 CHUNK = 100  # frames parsed in one go: what is lost at most when a run is killed
 CONTEXT = 2  # frames either side that the temporal filter of parsing looks at
@@ -29,12 +30,7 @@ def learn_parser(folder: Path) -> None:
     chosen = np.unique(seen[np.linspace(0, len(seen) - 1, FIT).round().astype(int)])
     images = [read_picture(folder / f"frames/{t:06d}.jpg") for t in chosen]
     state = Parser.fit(images, [pixels[t] for t in chosen]).state()
-    partial = folder / "steps" / f".parser.{os.getpid()}.partial.npz"
-    try:
-        np.savez(partial, **state)
-        os.replace(partial, folder / "steps" / "parser.npz")
-    except OSError as error:
-        raise unwritable(partial, error) from error
+    write_arrays(folder / "steps" / "parser.npz", state)
 
 
 def parse_share(arguments: dict[str, Any], advance: Advance) -> dict[str, Any]:
@@ -75,6 +71,7 @@ def _write_png(path: Path, parts: np.ndarray) -> None:
         partial.write_bytes(encoded.tobytes())
         os.replace(partial, path)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise unwritable(path, error) from error
 
 

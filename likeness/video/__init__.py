@@ -4,11 +4,11 @@
 sound in blocks, `writer` writes both. Time 0 is always the first picture of a video (the first sample of a sound file).
 """
 
-from likeness.video.picture import Picture, Reader, Source, cadence, probe, read
-from likeness.video.sound import Sound, mixdown, open_sound, read_sound
+from likeness.video.picture import FPS, Picture, Reader, Source, cadence, probe, read
+from likeness.video.sound import Sound, mixdown, open_sound
 from likeness.video.writer import PngWriter, Writer, check_place, encoding_of
 
 __all__ = [
-    "Picture", "PngWriter", "Reader", "Sound", "Source", "Writer",
-    "cadence", "check_place", "encoding_of", "mixdown", "open_sound", "probe", "read", "read_sound",
+    "FPS", "Picture", "PngWriter", "Reader", "Sound", "Source", "Writer",
+    "cadence", "check_place", "encoding_of", "mixdown", "open_sound", "probe", "read",
 ]  # fmt: skip

@@ -15,6 +15,8 @@ from jaxtyping import UInt8
 from likeness.errors import BadInput
 from likeness.video.container import decode, open_input, picture_stream
 
+FPS = 25.0
+"""Pictures a second of every clip, portrait and result."""
 LONGEST_HOLE_S = 60.0  # a longer jump of the timestamps is an error in the file, not a pause in the picture
 SAME = 0.01  # mean luma difference (of 255) under which a picture always counts as a repeat of the one before
 REPEAT = 0.4  # or under this share of what changes around it: repeats that were encoded again are not exact any more
@@ -91,7 +93,7 @@ def probe(path: str | os.PathLike) -> Source:
         )
 
 
-def read(path: str | os.PathLike, fps: float = 25.0, *, made_fps: float | None = None) -> Reader:
+def read(path: str | os.PathLike, fps: float = FPS, *, made_fps: float | None = None) -> Reader:
     """The pictures of `path` at a constant `fps`: each output frame shows the stored picture nearest in time.
 
     `made_fps` (from `cadence`) first drops stored repeats and puts the pictures back on that rate.

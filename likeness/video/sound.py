@@ -59,13 +59,6 @@ def open_sound(path: str | os.PathLike, block_s: float = 10.0) -> Sound:
     return Sound(rate, first.layout.nb_channels, _regrouped(pieces(), int(block_s * rate)), problems)
 
 
-def read_sound(path: str | os.PathLike) -> tuple[Float[np.ndarray, "samples channels"], int]:
-    """The whole sound and its rate. For long files take `open_sound`: this one holds an hour of stereo in 1.4 GB."""
-    sound = open_sound(path)
-    blocks = list(sound.blocks)
-    return (np.concatenate(blocks) if blocks else np.zeros((0, sound.channels), np.float32)), sound.rate
-
-
 def mixdown(samples: Float[np.ndarray, "samples channels"]) -> Float[np.ndarray, " samples"]:
     """One channel: the mean, or for 5.1 mostly the centre, which carries the speech. Weights sum to 1: no clipping."""
     if samples.shape[1] == 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,11 +18,12 @@ import numpy as np
 import soxr
 from jaxtyping import Float, UInt8
 
-from likeness.errors import BadInput, Exhausted, LikenessError, Refused
+from likeness.errors import BadInput, LikenessError, Refused
+from likeness.files import unwritable
+from likeness.video.picture import FPS
 from likeness.video.sound import mixdown, open_sound
 
 SOUND_RATE = 48000  # one AAC packet is then 21 ms, so that sound and picture end within one frame of each other
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Writer:
         self,
         path: str | os.PathLike,
         size: tuple[int, int],
-        fps: float = 25.0,
+        fps: float = FPS,
         sound: SoundInput | None = None,
         *,
         crf: int = 18,
@@ -291,17 +291,9 @@ def _beside(path: Path) -> Path:
     """Where to write until all is well: the same folder, so that the last step is one rename."""
     parent = path.parent
     if not parent.is_dir():
-        raise BadInput(f"{path}: there is no folder {parent}. Make it first, or name another place.")
+        raise BadInput(f"{path}: there is no folder {parent}. Make it first, or choose another place.")
     if path.is_dir() and path.suffix.lower() in ENCODINGS:
         raise BadInput(f"{path}: is a folder. Name a file.")
     if not os.access(parent, os.W_OK):
-        raise BadInput(f"{path}: the folder {parent} is not writable. Name another place.")
+        raise BadInput(f"{path}: the folder {parent} is not writable. Choose another place.")
     return parent / f".{path.name[:100]}.{os.getpid()}.partial"
-
-
-def unwritable(path: Path, error: BaseException) -> LikenessError:
-    """What a failed write means for the user."""
-    number = getattr(error, "errno", None)
-    if number in FULL:
-        return Exhausted(f"{path}: the disk is full or the file too large for it. Free some space, or name another place.")
-    return BadInput(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}). Name another place.")

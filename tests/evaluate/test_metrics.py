@@ -42,6 +42,17 @@ def test_ssim_of_equal_pictures_is_one_and_of_flat_ones_is_known():
     assert metrics.ssim(image, picture(0, 40)) < metrics.ssim(image, np.clip(image.astype(int) + 5, 0, 255).astype(np.uint8))
 
 
+def test_ssim_looks_only_into_its_box():
+    rng = np.random.default_rng(0)
+    real = rng.integers(0, 255, (40, 40, 3)).astype(np.uint8)
+    wrong = real.copy()
+    wrong[:10] = 255 - wrong[:10]
+    assert metrics.ssim(wrong, real, (0, 15, 40, 40)) == pytest.approx(1, abs=1e-5)  # windows reach 5 pixels
+    assert metrics.ssim(wrong, real, (0, 0, 40, 10)) < 0.3
+    halves = [metrics.ssim(wrong, real, box) for box in ((0, 0, 40, 20), (0, 20, 40, 40))]
+    assert metrics.ssim(wrong, real) == pytest.approx(np.mean(halves), abs=1e-5)
+
+
 def test_boxes_have_their_margins_and_are_clipped():
     pixels = np.full((478, 2), 100.0)
     lips, oval = list(mesh.LIPS), list(mesh.FACE_OVAL)

@@ -8,8 +8,8 @@ import torch
 
 from likeness.clip import Clip
 from likeness.errors import BadInput
-from likeness.evaluate import Evaluation, evaluate, metrics
-from likeness.evaluate.rows import SHIFT, all_rows, features, following, listen, nearest
+from likeness.evaluate import Evaluation, evaluate, metrics, ranges
+from likeness.evaluate.rows import DELIVERY, SHIFT, all_rows, features, following, listen, nearest
 from likeness.evaluate.sheet import choose, contact_sheet
 from likeness.evaluate.table import show
 from likeness.nn.backdrop import without_head
@@ -77,6 +77,10 @@ def test_the_table_is_what_the_metrics_give(found, portrait, clip, driven):
     assert found["sound"].full == pytest.approx(np.mean([metrics.psnr(a, b) for a, b in zip(pasted, real)]), abs=0.01)
     mouths = [metrics.psnr(a, b, box) for a, b, box in zip(pasted, real, boxes)]
     assert found["sound"].mouth == pytest.approx(np.mean(mouths), abs=0.01)
+    faces = [metrics.face_box(clip.pixels[int(t)].numpy() * scale, 256) for t in clip.test]
+    for name, its in (("ssim_face", faces), ("ssim_mouth", boxes)):
+        wanted = np.mean([metrics.ssim(a, b, box) for a, b, box in zip(pasted, real, its)])
+        assert getattr(found["sound"], name) == pytest.approx(wanted, abs=1e-3) and 0 < wanted < 1
     near = [metrics.psnr(a, b) for a, b in zip(nearest(clip, 256), real)]
     assert found["nearest frame"].full == pytest.approx(np.mean(near), abs=0.01) and found["nearest frame"].ssim_own is None
     for figures in found.table:
@@ -89,12 +93,20 @@ def test_it_can_be_printed_written_and_seen(found, tmp_path, capsys):
     again = json.loads(json.dumps(found.as_json()))
     assert [row["row"] for row in again["table"]] == [f.row for f in found.table]
     assert again["recipes"] == metrics.RECIPES and "pictures" not in again
+    assert again["delivery"] == DELIVERY and {"ssim_face", "ssim_mouth"} <= set(again["table"][0])
+    held_out = [t for start, stop in again["split"]["test"] for t in range(start, stop)]
+    assert held_out == again["frames"] and again["split"]["train"][-1][1] <= held_out[0]
     show(found)
     assert "sound shifted" in capsys.readouterr().out
     path = contact_sheet(found, tmp_path / "sheet.png")
     assert path.stat().st_size > 10000
     chosen = choose(found)
     assert chosen["widest open"] == int(np.argmax(found.curves["opening"])) and len(chosen) == 6
+
+
+def test_ranges_of_frames():
+    assert ranges(np.array([3, 4, 5, 9, 11, 12])) == [[3, 6], [9, 10], [11, 13]]
+    assert ranges(np.array([], int)) == []
 
 
 def test_a_clip_that_cannot_be_the_portraits_is_refused(portrait, clip):

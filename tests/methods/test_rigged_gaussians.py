@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from likeness import methods
-from likeness.errors import BadInput
+from likeness.errors import BadInput, Exhausted
 from likeness.methods.rigged_gaussians import head_train
 from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.densify import FAINT, GROWN, PER_GAUSSIAN, SHRINK, Growth, densify
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
+from likeness.methods.rigged_gaussians.pictures import Pictures
 from likeness.rig import SIZE, Rig
 from likeness.run import Run
+from tests.takes import SIZE as SIDE
 from tests.takes import tiny
 
 STEPS = 14
@@ -182,6 +184,20 @@ def test_a_killed_training_goes_on_with_identical_results(clip, tmp_path, monkey
     assert len(resumed) == len(whole)
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def test_pictures_that_find_the_disk_full_leave_nothing_and_are_made_again(clip, tmp_path, monkeypatch):
+    made = lambda: Pictures(clip, clip.train[:3], SIDE, tmp_path / "pictures.raw", 3.0)  # noqa: E731
+    with monkeypatch.context() as patch:
+        full = lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))  # noqa: E731
+        patch.setattr("likeness.methods.rigged_gaussians.pictures.os.replace", full)
+        with pytest.raises(Exhausted, match=r"pictures\.raw: the disk is full"):
+            made()
+    assert not list(tmp_path.iterdir())
+    t = int(clip.train[0])
+    picture = made()[t]
+    assert picture.image.shape == picture.behind.shape and 0 < picture.head.mean() < 1
+    assert [p.name for p in tmp_path.iterdir()] == ["pictures.raw"]
 
 
 def test_what_is_missing_is_said_before_the_training(clip, tmp_path, monkeypatch):

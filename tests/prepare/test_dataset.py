@@ -1,6 +1,7 @@
 """Dataset folders of the NeRF and Gaussian methods, written here from the actor, opened as clips."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from likeness import audio
 from likeness.camera import Camera, to_camera
 from likeness.clip import PARTS, Clip
-from likeness.errors import BadInput
+from likeness.errors import BadInput, Refused
 from likeness.prepare.bundle import View, generic_face
 from likeness.prepare.dataset import FLIP, in_our_head_frame, parts_from_colours, read_transforms
 from tests.prepare.conftest import SIZE
@@ -42,7 +43,7 @@ def paint(parts: np.ndarray, older: bool) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def dataset(take, tmp_path_factory):
-    root = tmp_path_factory.mktemp("sets") / "May"
+    root = tmp_path_factory.mktemp("sets") / "dataset"
     for name in ("ori_imgs", "parsing"):
         (root / name).mkdir(parents=True)
     performance = take.performance
@@ -82,6 +83,51 @@ def test_it_is_converted_once(dataset, opened):
     before = (opened.folder / "clip.json").stat().st_mtime_ns
     assert Clip.open(dataset).header == opened.header
     assert (opened.folder / "clip.json").stat().st_mtime_ns == before
+
+
+def test_two_conversions_at_once_are_refused(dataset, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    shutil.copytree(dataset, tmp_path / "set", ignore=shutil.ignore_patterns("likeness"))
+    steps = tmp_path / "set" / "likeness.partial" / "steps"
+    steps.mkdir(parents=True)
+    with open(steps / "lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(Refused, match="another conversion"):
+            Clip.open(tmp_path / "set")
+    assert steps.is_dir()
+
+
+def test_what_a_killed_conversion_left_is_not_in_the_way(dataset, tmp_path, monkeypatch):
+    root = tmp_path / "set"
+    shutil.copytree(dataset, root, ignore=shutil.ignore_patterns("likeness"))
+    for left in ("frames/000000.jpg", "steps/frames.json", "steps/lock", "motion.npz"):
+        (root / "likeness.partial" / left).parent.mkdir(parents=True, exist_ok=True)
+        (root / "likeness.partial" / left).touch()
+
+    def run(conversion) -> None:
+        assert {str(p.relative_to(conversion.out)) for p in conversion.out.rglob("*")} == {"steps", "steps/lock"}
+        raise BadInput("enough")
+
+    monkeypatch.setattr("likeness.prepare.dataset._Conversion.run", run)
+    with pytest.raises(BadInput, match="enough"):
+        Clip.open(root)
+    assert not (root / "likeness.partial").exists()
+
+
+def test_pictures_that_do_not_begin_with_0_are_refused(dataset, tmp_path):
+    root = tmp_path / "set"
+    shutil.copytree(dataset, root, ignore=shutil.ignore_patterns("likeness"))
+    for name in ("transforms_train.json", "transforms_val.json"):
+        held = json.loads((root / name).read_text())
+        held["frames"] = [frame for frame in held["frames"] if frame["img_id"] >= 3]
+        (root / name).write_text(json.dumps(held))
+    assert sorted(read_transforms(root).poses)[0] == 3  # pictures 0 to 2 are there, and only unseen
+    for t in range(3):
+        (root / f"ori_imgs/{t}.jpg").unlink()
+    before = sorted(p.name for p in root.iterdir())
+    with pytest.raises(BadInput, match=r"begin with number 3.*anew"):
+        Clip.open(root)
+    assert sorted(p.name for p in root.iterdir()) == before
 
 
 def test_the_motion_is_theirs(opened, take):

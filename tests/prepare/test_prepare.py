@@ -19,7 +19,7 @@ from likeness.errors import BadInput, Exhausted, Refused
 from likeness.prepare import pictures, prepare
 from likeness.prepare.framing import Face, Person
 from likeness.prepare.scenes import Changes
-from likeness.prepare.steps import BUILDS_ON, PROBLEM, Steps
+from likeness.prepare.steps import BUILDS_ON, PROBLEM, Claim, Steps
 from likeness.prepare.survey import find_small_faces, survey
 from likeness.prepare.worker import Worker
 from likeness.progress import Progress
@@ -271,6 +271,7 @@ def test_a_full_disk(actor_video, tmp_path, monkeypatch):
         with pytest.raises(Exhausted, match="disk is full"):
             prepare(actor_video, folder, size=SIZE, say=quiet)
     assert "disk is full" in (folder / PROBLEM).read_text()
+    assert not (folder / "frames.partial").exists()
     assert Steps(folder, "").settings("frames") is None
 
 
@@ -283,6 +284,27 @@ def test_two_preparations_at_once_are_refused(actor_clip, actor_video, tmp_path)
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(Refused, match="another preparation"):
             prepare(actor_video, folder, size=SIZE, say=quiet)
+
+
+def test_a_preparation_under_way_keeps_its_claim(actor_video, tmp_path):
+    pytest.importorskip("fcntl")
+    folder = tmp_path / "clip"
+    with Claim(folder, actor_video, "the first video", {"size": SIZE}).enter():
+        before = (folder / "steps" / "source.json").read_bytes()
+        with pytest.raises(Refused, match="another preparation"), Claim(folder, actor_video, "the first video", {}).enter():
+            pass
+        with pytest.raises(Refused, match="another video"), Claim(folder, actor_video, "a second one", {}).enter():
+            pass
+        assert (folder / "steps" / "source.json").read_bytes() == before
+    with Claim(folder, actor_video, "the first video", {}).enter():  # nothing was made yet: other settings may follow
+        assert (folder / "steps" / "source.json").read_bytes() != before
+
+
+def test_a_claim_that_is_refused_leaves_no_trace(actor_video, tmp_path):
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(Refused, match="holds other things"), Claim(tmp_path, actor_video, "hash", {}).enter():
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
 # ---- parts ----

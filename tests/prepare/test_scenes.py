@@ -74,21 +74,21 @@ def test_nothing_and_one_picture():
     assert scenes_of(moving(1)).scenes == [(0, 1)]
 
 
-REAL = {
+REAL = {  # patterns of file names
     "presenter": ([176, 1429], [702, 953]),  # 28.08 s is a jump cut like the one at 38.12 s: eyes closed, then open
     "address": ([], []),
     "seated_720p": ([], []),
-    "many/reagan_clip1": ([], []),
-    "many/WDA_KatieHill_000": ([], []),
+    "many/re*_clip1": ([], []),
+    "many/WDA_K*_000": ([], []),
     "many/retalk_4": ([], []),
 }
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_clips(name):
-    path = SHARED / f"{name}.mp4"
-    if not path.is_file():
-        pytest.skip(f"{path} is not here: real clips are not part of the project")
+    path = next(SHARED.glob(f"{name}.mp4"), None)
+    if path is None:
+        pytest.skip(f"{SHARED / name}.mp4 is not here: real clips are not part of the project")
     changes = Changes()
     for picture in read(path):
         changes.add(picture.image)

@@ -12,12 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from likeness import mesh
 from likeness.camera import Camera
 from likeness.clip import HEAD, Clip, Index
+from likeness.files import unwritable
 from likeness.nn.backdrop import without_head
 
 TILE = 16  # of the rasteriser: crops that fit its tiles waste none
@@ -61,15 +62,23 @@ class Pictures:
     def _build(self) -> None:
         partial = self.path.with_suffix(".partial")
         plate = self.clip.plate(self.size)
-        with open(partial, "wb") as file:
-            for t in self.frames:
-                image = cv2.resize(self.clip.image(t), (self.size, self.size), interpolation=cv2.INTER_AREA)
-                behind, head = without_head(image, self.clip.parts(t), plate)
-                x, y = self.corner[t]
-                window = np.s_[y : y + self.crop[1], x : x + self.crop[0]]
-                stack = np.concatenate([image[window], behind[window], head[window][..., None]], axis=2)
-                file.write(np.ascontiguousarray(stack).tobytes())
-        os.replace(partial, self.path)
+        try:
+            with open(partial, "wb") as file:
+                for t in self.frames:
+                    file.write(self._block(t, plate))
+            os.replace(partial, self.path)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _block(self, t: Index, plate: UInt8[np.ndarray, "size size 3"]) -> bytes:
+        """Image, what is behind the head, and its mask, in the crop of frame t."""
+        image = cv2.resize(self.clip.image(t), (self.size, self.size), interpolation=cv2.INTER_AREA)
+        behind, head = without_head(image, self.clip.parts(t), plate)
+        x, y = self.corner[t]
+        window = np.s_[y : y + self.crop[1], x : x + self.crop[0]]
+        return np.concatenate([image[window], behind[window], head[window][..., None]], axis=2).tobytes()
 
     def __getitem__(self, t: Index) -> Picture:
         raw = os.pread(self._file.fileno(), self._bytes, self._bytes * self._row[int(t)])
