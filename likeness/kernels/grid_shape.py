@@ -87,14 +87,16 @@ def geometric(base: float, levels: int, finest: float | None = None, growth: flo
     """`sizes` that grow by a constant factor from base, given that factor or the last size."""
     if levels < 1 or (finest is None) == (growth is None):
         raise ValueError("geometric: give at least one level, and either `finest` or `growth`")
-    if growth is None:
-        assert finest is not None
+    if finest is not None:
         growth = (finest / base) ** (1 / (levels - 1)) if levels > 1 else 1.0
+    assert growth is not None
     return tuple(base * growth**level for level in range(levels))
 
 
 class LevelArrays(NamedTuple):
-    """Levels as the CPU body reads them; rows are counted in numbers, not in rows of `features` numbers."""
+    """Levels as the CPU body reads them: in units, of which there are `units` in a row of features."""
+
+    units: int
 
     scales: np.ndarray
     hashed: np.ndarray
@@ -106,12 +108,14 @@ class LevelArrays(NamedTuple):
 @lru_cache(maxsize=64)
 def level_arrays(shape: GridShape) -> LevelArrays:
     levels = shape.levels
+    units = shape.features // 2 if shape.features % 2 == 0 else shape.features
     return LevelArrays(
+        units,
         np.array([level.scale for level in levels], np.float32),
         np.array([level.kind == "hash" for level in levels]),
         np.array([level.strides for level in levels], np.uint32),
         np.array([level.mask for level in levels], np.uint32),
-        np.array([level.offset for level in levels] + [shape.rows], np.int64) * shape.features,
+        np.array([level.offset for level in levels] + [shape.rows], np.int64) * units,
     )
 
 

@@ -1,5 +1,6 @@
 """Features of points from grids of many resolutions: the operator `hash_grid`."""
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -32,11 +33,10 @@ def hash_grid(x: Float[Tensor, "n dims"], table: Float[Tensor, "rows features"],
 
 @custom_op("likeness::hash_grid", mutates_args=(), device_types="cpu")
 def _hash_grid(x: Tensor, table: Tensor, sizes: list[float], log2_rows: int, tiled: bool) -> Tensor:
-    features = table.shape[1]
-    levels = level_arrays(parse(x.shape[1], features, sizes, log2_rows, tiled))
+    shape = parse(x.shape[1], table.shape[1], sizes, log2_rows, tiled)
     with parallel() as workers:
-        encoded = grid_forward(readable(x), readable(table).reshape(-1), features, *levels, workers)
-    return torch.from_numpy(encoded)
+        encoded = grid_forward(readable(x), _units(table, shape), *level_arrays(shape), workers)
+    return torch.from_numpy(encoded.view(np.float32)).reshape(-1, shape.width)
 
 
 @custom_op("likeness::hash_grid_backward", mutates_args=(), device_types="cpu")
@@ -51,22 +51,19 @@ def _hash_grid_backward(
     want_table: bool,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of x and table; those that nobody wants are empty."""
-    features = table.shape[1]
-    levels = level_arrays(parse(x.shape[1], features, sizes, log2_rows, tiled))
-    v_x = torch.empty(x.shape if want_x else (0, x.shape[1]))
-    v_table = torch.zeros(table.shape if want_table else (0, features))
+    shape = parse(x.shape[1], table.shape[1], sizes, log2_rows, tiled)
+    v_x = torch.empty(x.shape if want_x else (0, shape.dims))
+    v_table = torch.zeros(table.shape if want_table else (0, shape.features))
+    arrays = readable(x), _units(table, shape), _units(upstream, shape), *level_arrays(shape)
     with parallel() as workers:
-        grid_backward(
-            readable(x),
-            readable(table).reshape(-1),
-            readable(upstream),
-            features,
-            *levels,
-            v_x.numpy(),
-            v_table.numpy().reshape(-1),
-            workers,
-        )
+        grid_backward(*arrays, v_x.numpy(), _units(v_table, shape), workers)
     return v_x, v_table
+
+
+def _units(tensor: Tensor, shape: GridShape) -> np.ndarray:
+    """A flat view as the CPU body wants it: in pairs, each seen as one float64, where features come in pairs."""
+    flat = readable(tensor).reshape(-1)
+    return flat.view(np.float64) if shape.features % 2 == 0 else flat
 
 
 def _remember(ctx, inputs, output) -> None:

@@ -1,27 +1,29 @@
 """The multiresolution grid on the CPU (Numba): arithmetic on planes of a chunk of points, then loads and stores alone.
 
 Where a point is, its weights and its row numbers are loops over a chunk of points that LLVM vectorises; the loops that
-go to the table do nothing else. Forward, threads share blocks of points; backward they share levels, so that each row's
-gradient is added up by one thread, in the order of the points: results do not depend on the number of threads.
+go to the table do nothing else. Where the number of features is even, the table, the features and their gradients come
+as float64 that stand for pairs of float32, and a `unit` below is one of these; else it is one float32.
+
+Forward, threads share blocks of points; backward they share levels, so that each row's gradient is added up by one
+thread, in the order of the points: results do not depend on the number of threads.
 """
 
 import numpy as np
 from numba import prange
 
-from likeness.kernels.compiled import compiled, take
+from likeness.kernels.compiled import compiled, multiply_add, multiply_sum, take
 
 CHUNK = 128
 S = 144
 """Numbers between scratch planes: CHUNK, and some, so that planes do not share cache sets."""
 BLOCK = 16384
-"""Points that forward takes through all levels: their features then stay in the cache until whole lines are written."""
+"""Points that forward takes through all levels: their features stay in the cache until whole lines are written."""
 STRETCH = 32768
 """Points that backward takes through all levels, for the same reason; each level's table comes into the cache anew."""
 
 ZERO = np.float32(0.0)
 HALF = np.float32(0.5)
 ONE = np.float32(1.0)
-NEXT = np.uint64(1)
 
 
 @compiled(parallel=True)
@@ -86,21 +88,21 @@ def _join(a, b, hashed):
 
 
 @compiled()
-def number_2d(cells, strides, mask, features, hashed, at, n):
-    """Where the features of each corner begin in the level's table. `cells` has one plane per axis."""
+def number_2d(cells, strides, mask, units, hashed, at, n):
+    """Where the units of each corner begin in the level's table. `cells` has one plane per axis."""
     stride_x, stride_y = strides[0], strides[1]
     for i in range(n):
         x0, y0 = np.uint32(cells[i] * stride_x), np.uint32(cells[i + S] * stride_y)
         x1, y1 = np.uint32(x0 + stride_x), np.uint32(y0 + stride_y)
-        at[i] = (_join(x0, y0, hashed) & mask) * features
-        at[i + S] = (_join(x1, y0, hashed) & mask) * features
-        at[i + 2 * S] = (_join(x0, y1, hashed) & mask) * features
-        at[i + 3 * S] = (_join(x1, y1, hashed) & mask) * features
+        at[i] = (_join(x0, y0, hashed) & mask) * units
+        at[i + S] = (_join(x1, y0, hashed) & mask) * units
+        at[i + 2 * S] = (_join(x0, y1, hashed) & mask) * units
+        at[i + 3 * S] = (_join(x1, y1, hashed) & mask) * units
 
 
 @compiled()
-def number_3d(cells, strides, mask, features, hashed, at, n):
-    """Where the features of each corner begin in the level's table. `cells` has one plane per axis."""
+def number_3d(cells, strides, mask, units, hashed, at, n):
+    """Where the units of each corner begin in the level's table. `cells` has one plane per axis."""
     stride_x, stride_y, stride_z = strides[0], strides[1], strides[2]
     for i in range(n):
         x0, y0 = np.uint32(cells[i] * stride_x), np.uint32(cells[i + S] * stride_y)
@@ -109,64 +111,47 @@ def number_3d(cells, strides, mask, features, hashed, at, n):
         z1 = np.uint32(z0 + stride_z)
         a, b = _join(x0, y0, hashed), _join(x1, y0, hashed)
         c, d = _join(x0, y1, hashed), _join(x1, y1, hashed)
-        at[i] = (_join(a, z0, hashed) & mask) * features
-        at[i + S] = (_join(b, z0, hashed) & mask) * features
-        at[i + 2 * S] = (_join(c, z0, hashed) & mask) * features
-        at[i + 3 * S] = (_join(d, z0, hashed) & mask) * features
-        at[i + 4 * S] = (_join(a, z1, hashed) & mask) * features
-        at[i + 5 * S] = (_join(b, z1, hashed) & mask) * features
-        at[i + 6 * S] = (_join(c, z1, hashed) & mask) * features
-        at[i + 7 * S] = (_join(d, z1, hashed) & mask) * features
+        at[i] = (_join(a, z0, hashed) & mask) * units
+        at[i + S] = (_join(b, z0, hashed) & mask) * units
+        at[i + 2 * S] = (_join(c, z0, hashed) & mask) * units
+        at[i + 3 * S] = (_join(d, z0, hashed) & mask) * units
+        at[i + 4 * S] = (_join(a, z1, hashed) & mask) * units
+        at[i + 5 * S] = (_join(b, z1, hashed) & mask) * units
+        at[i + 6 * S] = (_join(c, z1, hashed) & mask) * units
+        at[i + 7 * S] = (_join(d, z1, hashed) & mask) * units
 
 
 @compiled(inline=True)
-def _four(table, at, weights, i):
-    """Weighted sum of one feature over four corners, from plane 0 of `at` and `weights` on."""
-    a = weights[i] * table[np.uint64(at[i])] + weights[i + S] * table[np.uint64(at[i + S])]
-    b = weights[i + 2 * S] * table[np.uint64(at[i + 2 * S])] + weights[i + 3 * S] * table[np.uint64(at[i + 3 * S])]
-    return a + b
+def _blend_four(table, at, weights, i, total):
+    total = multiply_add(weights[i], table[np.uint64(at[i])], total)
+    total = multiply_add(weights[i + S], table[np.uint64(at[i + S])], total)
+    total = multiply_add(weights[i + 2 * S], table[np.uint64(at[i + 2 * S])], total)
+    return multiply_add(weights[i + 3 * S], table[np.uint64(at[i + 3 * S])], total)
 
 
 @compiled()
-def _blend(table, at, weights, corners, width, out, n):
-    """One feature of n points: the weighted sum over 4 or 8 corners. `table` and `out` begin at that feature."""
+def blend(table, at, weights, corners, width, out, n):
+    """One unit of n points: the weighted sum over 4 or 8 corners. `table` and `out` begin at that unit."""
+    zero = table.dtype.type(0)
     if corners == 4:
         for i in range(n):
-            out[np.uint64(i * width)] = _four(table, at, weights, i)
+            out[np.uint64(i * width)] = _blend_four(table, at, weights, i, zero)
     else:
         for i in range(n):
-            out[np.uint64(i * width)] = _four(table, at, weights, i) + _four(table, at, weights, i + 4 * S)
+            total = _blend_four(table, at, weights, i, zero)
+            out[np.uint64(i * width)] = _blend_four(table, at, weights, i + 4 * S, total)
 
 
 @compiled()
-def _blend_pair(table, at, weights, corners, width, out, n):
-    """`_blend` of two neighbouring features at once."""
-    second = table[1:]
-    if corners == 4:
-        for i in range(n):
-            a, b = _four(table, at, weights, i), _four(second, at, weights, i)
-            k = np.uint64(i * width)
-            out[k] = a
-            out[k + NEXT] = b
-    else:
-        for i in range(n):
-            a = _four(table, at, weights, i) + _four(table, at, weights, i + 4 * S)
-            b = _four(second, at, weights, i) + _four(second, at, weights, i + 4 * S)
-            k = np.uint64(i * width)
-            out[k] = a
-            out[k + NEXT] = b
-
-
-@compiled()
-def _find(planes, start, n, level, features, scales, hashed, strides, masks, cells, fractions, at):
-    """Fractions [D planes] of n points on one level, and where the features of their corners begin [2^D planes]."""
+def _find(planes, start, n, level, units, scales, hashed, strides, masks, cells, fractions, at):
+    """Fractions [D planes] of n points on one level, and where the units of their corners begin [2^D planes]."""
     dims = planes.shape[0] - 1
     for axis in range(dims):
         locate(planes[axis, start:], scales[level], cells[axis * S :], fractions[axis * S :], n)
     if dims == 2:
-        number_2d(cells, strides[level], masks[level], np.uint32(features), hashed[level], at, n)
+        number_2d(cells, strides[level], masks[level], np.uint32(units), hashed[level], at, n)
     else:
-        number_3d(cells, strides[level], masks[level], np.uint32(features), hashed[level], at, n)
+        number_3d(cells, strides[level], masks[level], np.uint32(units), hashed[level], at, n)
 
 
 @compiled()
@@ -179,13 +164,13 @@ def _weigh(planes, start, n, fractions, weights):
 
 
 @compiled(parallel=True)
-def grid_forward(x, table, features, scales, hashed, strides, masks, starts, workers):
-    """Features [N, levels * features] of points x [N D]; `table` is flat, and `starts` are its levels' first numbers."""
+def grid_forward(x, table, units, scales, hashed, strides, masks, starts, workers):
+    """Features of points x [N D], flat as the table is; `starts` are where the levels begin in it, all in units."""
     planes = _planes(x)
     dims, n = planes.shape[0] - 1, planes.shape[1]
     levels = scales.shape[0]
-    width = levels * features
-    encoded = np.empty(n * width, np.float32)
+    width = levels * units
+    encoded = np.empty(n * width, table.dtype)
     blocks = (n + BLOCK - 1) // BLOCK
     counter = np.zeros(1, np.int64)
     for _worker in prange(workers):
@@ -199,26 +184,24 @@ def grid_forward(x, table, features, scales, hashed, strides, masks, starts, wor
                 rows = table[starts[level] : starts[level + 1]]
                 for start in range(block * BLOCK, min((block + 1) * BLOCK, n), CHUNK):
                     m = min(CHUNK, min((block + 1) * BLOCK, n) - start)
-                    _find(planes, start, m, level, features, scales, hashed, strides, masks, cells, fractions, at)
+                    _find(planes, start, m, level, units, scales, hashed, strides, masks, cells, fractions, at)
                     _weigh(planes, start, m, fractions, weights)
-                    out = encoded[start * width + level * features :]
-                    for f in range(0, features - 1, 2):
-                        _blend_pair(rows[f:], at, weights, 1 << dims, width, out[f:], m)
-                    if features % 2 == 1:
-                        _blend(rows[features - 1 :], at, weights, 1 << dims, width, out[features - 1 :], m)
-    return encoded.reshape(n, width)
+                    out = encoded[start * width + level * units :]
+                    for unit in range(units):
+                        blend(rows[unit:], at, weights, 1 << dims, width, out[unit:], m)
+    return encoded
 
 
 @compiled(inline=True)
 def _spread_four(v_table, at, weights, i, v):
     for plane in range(4):
         k = np.uint64(at[i + plane * S])
-        v_table[k] += weights[i + plane * S] * v
+        v_table[k] = multiply_add(weights[i + plane * S], v, v_table[k])
 
 
 @compiled()
-def _spread(v_table, at, weights, corners, width, upstream, n):
-    """Backward of `_blend`: adds each point's gradient to its corners' rows."""
+def spread(v_table, at, weights, corners, width, upstream, n):
+    """Backward of `blend`: adds each point's gradient to its corners' rows."""
     if corners == 4:
         for i in range(n):
             _spread_four(v_table, at, weights, i, upstream[np.uint64(i * width)])
@@ -230,39 +213,14 @@ def _spread(v_table, at, weights, corners, width, upstream, n):
 
 
 @compiled(inline=True)
-def _spread_four_pairs(v_table, at, weights, i, v, w):
-    for plane in range(4):
-        weight = weights[i + plane * S]
-        k = np.uint64(at[i + plane * S])
-        a, b = v_table[k], v_table[k + NEXT]
-        v_table[k] = a + weight * v
-        v_table[k + NEXT] = b + weight * w
-
-
-@compiled()
-def _spread_pair(v_table, at, weights, corners, width, upstream, n):
-    """`_spread` of two neighbouring features at once."""
-    if corners == 4:
-        for i in range(n):
-            k = np.uint64(i * width)
-            _spread_four_pairs(v_table, at, weights, i, upstream[k], upstream[k + NEXT])
-    else:
-        for i in range(n):
-            k = np.uint64(i * width)
-            v, w = upstream[k], upstream[k + NEXT]
-            _spread_four_pairs(v_table, at, weights, i, v, w)
-            _spread_four_pairs(v_table, at, weights, i + 4 * S, v, w)
-
-
-@compiled(inline=True)
 def _dot_four(table, at, i, v, v_weights):
     for plane in range(4):
-        v_weights[i + plane * S] += v * table[np.uint64(at[i + plane * S])]
+        v_weights[i + plane * S] += multiply_sum(v, table[np.uint64(at[i + plane * S])])
 
 
 @compiled()
-def _dot(table, at, corners, width, upstream, v_weights, n):
-    """Adds to the gradient of each corner's weight what comes through one feature."""
+def dot(table, at, corners, width, upstream, v_weights, n):
+    """Adds to the gradient of each corner's weight what comes through one unit."""
     if corners == 4:
         for i in range(n):
             _dot_four(table, at, i, upstream[np.uint64(i * width)], v_weights)
@@ -271,28 +229,6 @@ def _dot(table, at, corners, width, upstream, v_weights, n):
             v = upstream[np.uint64(i * width)]
             _dot_four(table, at, i, v, v_weights)
             _dot_four(table, at, i + 4 * S, v, v_weights)
-
-
-@compiled(inline=True)
-def _dot_four_pairs(table, at, i, v, w, v_weights):
-    for plane in range(4):
-        k = np.uint64(at[i + plane * S])
-        v_weights[i + plane * S] += v * table[k] + w * table[k + NEXT]
-
-
-@compiled()
-def _dot_pair(table, at, corners, width, upstream, v_weights, n):
-    """`_dot` of two neighbouring features at once."""
-    if corners == 4:
-        for i in range(n):
-            k = np.uint64(i * width)
-            _dot_four_pairs(table, at, i, upstream[k], upstream[k + NEXT], v_weights)
-    else:
-        for i in range(n):
-            k = np.uint64(i * width)
-            v, w = upstream[k], upstream[k + NEXT]
-            _dot_four_pairs(table, at, i, v, w, v_weights)
-            _dot_four_pairs(table, at, i + 4 * S, v, w, v_weights)
 
 
 @compiled()
@@ -348,16 +284,15 @@ def _gather_slopes(slopes, first, n, v_x):
 
 
 @compiled(parallel=True)
-def grid_backward(x, table, upstream, features, scales, hashed, strides, masks, starts, v_x, v_table, workers):
-    """Fills v_x [N D] and the flat v_table, which comes in as zeros; either is left out where it is empty."""
+def grid_backward(x, table, upstream, units, scales, hashed, strides, masks, starts, v_x, v_table, workers):
+    """Fills v_x [N D] and v_table, which comes in as zeros; either is left out where it is empty. Tables are flat."""
     planes = _planes(x)
     dims, n = planes.shape[0] - 1, planes.shape[1]
     corners = 1 << dims
     levels = scales.shape[0]
-    width = levels * features
+    width = levels * units
     want_x, want_table = v_x.shape[0] > 0, v_table.shape[0] > 0
     slopes = np.empty((levels if want_x else 0, dims, STRETCH + S - CHUNK), np.float32)
-    v_encoded = upstream.reshape(-1)
     for first in range(0, n, STRETCH):
         end = min(first + STRETCH, n)
         counter = np.zeros(1, np.int64)
@@ -372,21 +307,16 @@ def grid_backward(x, table, upstream, features, scales, hashed, strides, masks, 
                 v_rows = v_table[starts[level] : starts[level + 1]]
                 for start in range(first, end, CHUNK):
                     m = min(CHUNK, end - start)
-                    v = v_encoded[start * width + level * features :]
-                    _find(planes, start, m, level, features, scales, hashed, strides, masks, cells, fractions, at)
+                    v = upstream[start * width + level * units :]
+                    _find(planes, start, m, level, units, scales, hashed, strides, masks, cells, fractions, at)
                     if want_table:
                         _weigh(planes, start, m, fractions, weights)
-                        for f in range(0, features - 1, 2):
-                            _spread_pair(v_rows[f:], at, weights, corners, width, v[f:], m)
-                        if features % 2 == 1:
-                            _spread(v_rows[features - 1 :], at, weights, corners, width, v[features - 1 :], m)
+                        for unit in range(units):
+                            spread(v_rows[unit:], at, weights, corners, width, v[unit:], m)
                     if want_x:
                         v_weights[:] = ZERO
-                        for f in range(0, features - 1, 2):
-                            _dot_pair(rows[f:], at, corners, width, v[f:], v_weights, m)
-                        if features % 2 == 1:
-                            last = features - 1
-                            _dot(rows[last:], at, corners, width, v[last:], v_weights, m)
+                        for unit in range(units):
+                            dot(rows[unit:], at, corners, width, v[unit:], v_weights, m)
                         inside, target = planes[dims, start:], slopes[level].reshape(-1)[start - first :]
                         if dims == 2:
                             slope_2d(fractions, inside, scales[level], v_weights, target, slopes.shape[2], m)

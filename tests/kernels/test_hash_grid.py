@@ -172,6 +172,20 @@ def test_strided_input_and_gradient() -> None:
     assert torch.equal(summed, table.grad)
 
 
+@pytest.mark.parametrize("features", [1, 2])
+def test_tensors_may_begin_anywhere_in_memory(features: int) -> None:
+    shape = GridShape(2, (5.0, 9.0), features)
+    x, table, upstream = grid(30, shape)
+    results = []
+    for shift in (0, 1):
+        leaves = [
+            torch.cat([t.new_zeros(shift), t.detach().reshape(-1)])[shift:].reshape(t.shape) for t in (x, table, upstream)
+        ]
+        encoded = hash_grid(leaves[0].requires_grad_(), leaves[1].requires_grad_(), shape)
+        results.append((encoded, *torch.autograd.grad(encoded, leaves[:2], leaves[2])))
+    assert all(torch.equal(a, b) for a, b in zip(*results))
+
+
 def test_what_it_refuses() -> None:
     shape = GridShape(2, (5.0,), 2)
     x, table, _ = grid(3, shape)
