@@ -54,9 +54,10 @@ def _hash_grid_backward(
     shape = parse(x.shape[1], table.shape[1], sizes, log2_rows, tiled)
     v_x = torch.empty(x.shape if want_x else (0, shape.dims))
     v_table = torch.zeros(table.shape if want_table else (0, shape.features))
-    arrays = readable(x), _units(table, shape), _units(upstream, shape), *level_arrays(shape)
+    tables = _units(table, shape), _units(upstream, shape)
+    gradients = v_x.numpy(), _units(v_table, shape)
     with parallel() as workers:
-        grid_backward(*arrays, v_x.numpy(), _units(v_table, shape), workers)
+        grid_backward(readable(x), *tables, *level_arrays(shape), *gradients, workers)
     return v_x, v_table
 
 
