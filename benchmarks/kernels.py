@@ -2,7 +2,7 @@
 
     python -m benchmarks.kernels            prints, and writes benchmarks/results/kernels.json
 
-Scenes: Gaussians of 3 to 10 pixels radius covering about 55 % of the picture. `median_ms` and
+Scenes: Gaussians of 3 to 10 pixels radius covering about 55 % of the picture; grids at 200,000 random points. `median_ms` and
 `best_ms` are wall time on all threads; `cpu_ms` is the best processor time on one thread, which other processes disturb
 least.
 """
@@ -19,6 +19,10 @@ from torch import Tensor
 
 from benchmarks.machine import machine
 from likeness.kernels import (
+    GridShape,
+    geometric,
+    hash_grid,
+    hash_grid_reference,
     project,
     projection_reference,
     rasterisation_reference,
@@ -114,6 +118,31 @@ def bench_ssim(size: int) -> dict[str, object]:
     return figures | compare("ssim, forward and backward", lambda: torch.autograd.grad(ssim(a, b), a), reference)
 
 
+def bench_hash_grid(dims: int, features: int) -> dict[str, object]:
+    """16 levels from 16 to 2048 nodes a side, 2^16 rows each at most: RAD-NeRF's grids, hashed."""
+    shape = GridShape(dims, geometric(16.0, 16, finest=2048.0), features, 16)
+    random = torch.Generator().manual_seed(1)
+    x = torch.rand(200_000, dims, generator=random)
+    table = torch.randn(shape.rows, features, generator=random).requires_grad_()
+    weights = torch.rand(len(x), shape.width, generator=random)
+    moving = x.clone().requires_grad_()
+    encoded, from_moving = hash_grid(x, table, shape), hash_grid(moving, table, shape)
+
+    def backward(encoded: Tensor, *leaves: Tensor) -> dict[str, float]:
+        return measure(lambda: torch.autograd.grad(encoded, leaves, weights, retain_graph=True))
+
+    def both(body: Callable[..., Tensor]) -> None:
+        torch.autograd.grad(body(moving, table, shape), (moving, table), weights)
+
+    figures: dict[str, object] = {
+        "hash_grid, no gradient": measure(lambda: hash_grid(x, table.detach(), shape)),
+        "hash_grid, backward alone, table": backward(encoded, table),
+        "hash_grid, backward alone, table and x": backward(from_moving, moving, table),
+    }
+    name = "hash_grid, forward and backward"
+    return figures | compare(name, lambda: both(hash_grid), lambda: both(hash_grid_reference.hash_grid))
+
+
 def compare(name: str, body: Callable[[], object], reference: Callable[[], object]) -> dict[str, object]:
     ours, theirs = measure(body), measure(reference, rounds=1)
     ratio = {key.removesuffix("_ms"): round(theirs[key] / ours[key], 1) for key in ours}
@@ -125,6 +154,8 @@ def main() -> None:
     benches = {f"ssim {size}x{size}x3": partial(bench_ssim, size) for size in (256, 512)}
     scenes = (30_000, 256), (30_000, 512), (100_000, 512)
     benches |= {f"splat {n} at {size}x{size}": partial(bench_splat, n, size) for n, size in scenes}
+    grids = (3, 2), (2, 1)
+    benches |= {f"hash grid {dims}D x {features}": partial(bench_hash_grid, dims, features) for dims, features in grids}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     for name, bench in benches.items():
         results[name] = bench()

@@ -3,10 +3,23 @@
 On the CPU the bodies are Numba kernels (`*_cpu.py`); on other devices the references (`*_reference.py`) run.
 """
 
+from likeness.kernels.grid_shape import GridShape, geometric
 from likeness.kernels.harmonics import spherical_harmonics
+from likeness.kernels.hash_grid import hash_grid
 from likeness.kernels.projection import project
 from likeness.kernels.rasterisation import rasterise
 from likeness.kernels.similarity import ssim, ssim_map
 from likeness.kernels.splatting import Splats, splat
 
-__all__ = ["Splats", "project", "rasterise", "spherical_harmonics", "splat", "ssim", "ssim_map"]
+__all__ = [
+    "GridShape",
+    "Splats",
+    "geometric",
+    "hash_grid",
+    "project",
+    "rasterise",
+    "spherical_harmonics",
+    "splat",
+    "ssim",
+    "ssim_map",
+]

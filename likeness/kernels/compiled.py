@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -57,3 +58,43 @@ def take(counter):
     Who takes which ticket varies from run to run; every ticket has to write its own rows.
     """
     return _add_one(counter)
+
+
+# Two neighbouring float32 in one float64, which is how arrays of them are viewed: LLVM makes no vectors of two by itself.
+_PAIR = ir.VectorType(ir.FloatType(), 2)
+_FUSED = ("contract",)
+_LANES = [ir.Constant(ir.IntType(32), lane) for lane in (0, 1)]
+
+
+def _multiply_and_add(typing_context, weight, value, total):
+    """weight * value + total. weight is a float32; value and total are float32 too, or float64 that stand for pairs."""
+
+    def generate(context, builder, signature, arguments):
+        weight, value, total = arguments
+        if signature.return_type == types.float32:
+            return builder.fadd(builder.fmul(weight, value, flags=_FUSED), total, flags=_FUSED)
+        weights = ir.Constant(_PAIR, ir.Undefined)
+        for lane in _LANES:
+            weights = builder.insert_element(weights, weight, lane)
+        value, total = builder.bitcast(value, _PAIR), builder.bitcast(total, _PAIR)
+        sums = builder.fadd(builder.fmul(weights, value, flags=_FUSED), total, flags=_FUSED)
+        return builder.bitcast(sums, ir.DoubleType())
+
+    return value(types.float32, value, value), inspect.unwrap(generate)
+
+
+def _multiply_and_sum(typing_context, a, b):
+    """The product of two float32, or the sum of both products of two pairs; a float32."""
+
+    def generate(context, builder, signature, arguments):
+        a, b = arguments
+        if signature.args[0] == types.float32:
+            return builder.fmul(a, b)
+        products = builder.fmul(builder.bitcast(a, _PAIR), builder.bitcast(b, _PAIR))
+        return builder.fadd(*(builder.extract_element(products, lane) for lane in _LANES))
+
+    return types.float32(a, b), inspect.unwrap(generate)
+
+
+multiply_add: Any = intrinsic(inspect.unwrap(_multiply_and_add))
+multiply_sum: Any = intrinsic(inspect.unwrap(_multiply_and_sum))
