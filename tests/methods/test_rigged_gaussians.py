@@ -13,7 +13,7 @@ from likeness.methods.rigged_gaussians import head_train
 from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.densify import FAINT, GROWN, PER_GAUSSIAN, SHRINK, Growth, densify
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
-from likeness.methods.rigged_gaussians.pictures import Pictures
+from likeness.nn.pictures import Pictures
 from likeness.rig import SIZE, Rig
 from likeness.run import Run
 from tests.takes import SIZE as SIDE
@@ -190,7 +190,7 @@ def test_pictures_that_find_the_disk_full_leave_nothing_and_are_made_again(clip,
     made = lambda: Pictures(clip, clip.train[:3], SIDE, tmp_path / "pictures.raw", 3.0)  # noqa: E731
     with monkeypatch.context() as patch:
         full = lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))  # noqa: E731
-        patch.setattr("likeness.methods.rigged_gaussians.pictures.os.replace", full)
+        patch.setattr("likeness.nn.pictures.os.replace", full)
         with pytest.raises(Exhausted, match=r"pictures\.raw: the disk is full"):
             made()
     assert not list(tmp_path.iterdir())

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from likeness import mesh
 from likeness.camera import Camera
 from likeness.kernels import Splats, splat
+from likeness.nn.placement import UNIT
 from likeness.rig import LIP_COEFFICIENTS, SIZE
 
-UNIT = 10.0  # model units per metre
 NODE_EMBEDDING = 16
 NODE_WIDTH = 48
 VIEW_RANGE = 2.0  # standard deviations of the training views: beyond, colours that are linear in the view turn to splotches

@@ -17,8 +17,8 @@ from likeness.audio import Hearing
 from likeness.clip import Motion
 from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
-from likeness.methods.rigged_gaussians.voice import Voice
 from likeness.nn.torso import Torso
+from likeness.nn.voice import Voice
 from likeness.portrait import (
     Heard,
     Layer,

@@ -12,8 +12,8 @@ import torch
 
 from likeness.clip import Clip, Motion
 from likeness.errors import BadInput
-from likeness.methods.rigged_gaussians.voice import HEARING, Voice, voice_distance
-from likeness.methods.rigged_gaussians.voice_train import (
+from likeness.nn.voice import HEARING, Voice, voice_distance
+from likeness.nn.voice_train import (
     FAMILIES,
     RATIO,
     Lesson,

@@ -1,0 +1,109 @@
+"""TalkingGaussian: persistent Gaussians that speech moves (Li et al. 2024), face and mouth interior apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from likeness.audio import Hearing
+from likeness.clip import Motion
+from likeness.methods.talking_gaussian.config import Config
+from likeness.methods.talking_gaussian.head import Head, Places
+from likeness.nn.audio_code import AudioCode
+from likeness.nn.torso import Torso
+from likeness.nn.voice import Voice
+from likeness.portrait import (
+    Heard,
+    Layer,
+    Portrait,
+    Stage,
+    below,
+    header_camera,
+    header_hearing,
+    require,
+    stage_background,
+    stage_motion,
+    stage_tensors,
+)
+from likeness.rig import LIP_COEFFICIENTS, Rig
+
+
+class Model(Portrait):
+    """The portrait: rig, head, voice where motion is what moves it, and the stage."""
+
+    method = "talking_gaussian"
+
+    stage: Stage
+    rig: Rig
+
+    def __init__(self, config: Config, hearing: Hearing, head: Head, voice: Voice | None) -> None:
+        """`stage` and `rig` are set by whoever makes it: `train`, or `furnish` from a file."""
+        super().__init__()
+        self.config, self.hearing = config, hearing
+        self.head = head
+        self.voice = voice
+        self._places: Places | None = None
+
+    def listen(self, heard: Heard) -> Float[Tensor, "time cond"]:
+        """Sound to lip coefficients, at rest in silence; under `sound` to codes of speech, which know no rest."""
+        if self.voice is None:
+            assert isinstance(self.head.code, AudioCode)
+            with torch.no_grad():
+                return self.head.code(heard.features)
+        lips = self.voice(heard)
+        low, high = self.rig.low[:LIP_COEFFICIENTS], self.rig.high[:LIP_COEFFICIENTS]
+        lips = torch.minimum(torch.maximum(lips, low), high)
+        return self.rig.rest + heard.activity[:, None] * (lips - self.rig.rest)
+
+    def follow(self, motion: Motion) -> Float[Tensor, "time lips"] | None:
+        """Tracked lips instead of sound; None under `sound`."""
+        return None if self.voice is None else self.rig.encode(motion)[:, :LIP_COEFFICIENTS]
+
+    def recognise(self, mean: Float[Tensor, " dim"], std: Float[Tensor, " dim"]) -> Literal["own", "other"]:
+        return "own" if self.voice is None else self.voice.recognise(mean, std)
+
+    @torch.no_grad()
+    def render(self, cond: Float[Tensor, "time cond"], motion: Motion, state: None = None) -> tuple[Layer, None]:
+        """Head pictures; no state is needed. The fields' features are worked out once and kept."""
+        if self._places is None or self.training:
+            self._places = self.head.places()
+        upper = self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
+        if self.voice is not None:
+            rows = self.rig.clip(torch.cat([cond, upper], dim=1))
+            cond, upper = rows[:, :LIP_COEFFICIENTS], rows[:, LIP_COEFFICIENTS:]
+        else:
+            low, high = self.rig.low[LIP_COEFFICIENTS:], self.rig.high[LIP_COEFFICIENTS:]
+            upper = torch.minimum(torch.maximum(upper, low), high)
+        images, alphas = [], []
+        for code, shown, pose in zip(self.head.codes(cond), upper, motion.pose):
+            image, alpha, _ = self.head.draw(self.head.move(self._places, code, shown), pose, self.stage.camera)
+            images.append(image)
+            alphas.append(alpha)
+        return Layer(torch.stack(images), torch.stack(alphas)), None
+
+    def sizes(self) -> dict[str, int]:
+        mouth = 0 if self.head.mouth is None else len(self.head.mouth)
+        return {"face": len(self.head.face), "mouth": mouth, "voice": 0 if self.voice is None else len(self.voice)}
+
+    def extra_state(self) -> dict[str, Tensor]:
+        return {f"rig.{k}": v for k, v in self.rig.state().items()} | stage_tensors(self.stage)
+
+    @classmethod
+    def blank(cls, header: Mapping[str, Any]) -> Model:
+        sizes = header["sizes"]
+        words = dict(header["config"])
+        config = Config(**{key: tuple(value) if isinstance(value, list) else value for key, value in words.items()})
+        voice = Voice(sizes["voice"]) if config.conditioning == "motion" else None
+        return cls(config, header_hearing(header), Head(config, sizes["face"], sizes["mouth"]), voice)
+
+    def furnish(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        rig = below("rig.", tensors)
+        require("rig", rig, Rig.shapes())
+        self.rig = Rig(**rig)
+        torso = Torso.load(below("stage.torso.", tensors))
+        background = stage_background(header, tensors)
+        self.stage = Stage(header_camera(header), stage_motion(tensors), background, torso)
