@@ -5,6 +5,8 @@ As used by RAD-NeRF (Tang et al. 2022, section 3.2), ER-NeRF and TalkingGaussian
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,13 +37,13 @@ class AudioCode(nn.Module):
         super().__init__()
         channels = (dim, 32, 32, 64, 64)
         layers: list[nn.Module] = []
-        for before, after in zip(channels, channels[1:]):
+        for before, after in pairwise(channels):
             layers += [nn.Conv1d(before, after, 3, stride=2, padding=1), nn.LeakyReLU(LEAK)]
         self.convolutions = nn.Sequential(*layers)
         self.dense = nn.Sequential(nn.Linear(64, 64), nn.LeakyReLU(LEAK), nn.Linear(64, width))
         steps = (width, 16, 8, 4, 2, 1)
         layers = []
-        for before, after in zip(steps, steps[1:]):
+        for before, after in pairwise(steps):
             layers += [nn.Conv1d(before, after, 3, padding=1), nn.LeakyReLU(LEAK)]
         self.attention = nn.Sequential(*layers)
         self.weigh = nn.Linear(BEFORE + 1 + AFTER, BEFORE + 1 + AFTER)

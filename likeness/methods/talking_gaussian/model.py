@@ -95,8 +95,8 @@ class Model(Portrait):
     @classmethod
     def blank(cls, header: Mapping[str, Any]) -> Model:
         sizes = header["sizes"]
-        words = dict(header["config"])
-        config = Config(**{key: tuple(value) if isinstance(value, list) else value for key, value in words.items()})
+        words: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["config"].items()}
+        config = Config(**words)
         voice = Voice(sizes["voice"]) if config.conditioning == "motion" else None
         return cls(config, header_hearing(header), Head(config, sizes["face"], sizes["mouth"]), voice)
 

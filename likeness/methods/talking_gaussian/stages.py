@@ -48,8 +48,10 @@ def distil(head: Head, seeds: tuple[Seed, Seed], lesson: Lesson) -> None:
         for i, t in enumerate(frames):
             moved = head.move(places, lesson.code(head, t, rows[i]), rows[i, LIP_COEFFICIENTS:])
             for offsets, target in zip(moved, wanted):
+                assert offsets is not None
                 loss = loss + (offsets.xyz - target[i]).square().sum(1).mean() / DISTIL_FRAMES
-            loss = loss + 1e-4 * (moved.face.quats.square().mean() + moved.face.scale.square().mean())
+            still = sum((x.square().mean() for x in (moved.face.quats, moved.face.scale) if x is not None), torch.zeros(()))
+            loss = loss + 1e-4 * still
         loss.backward()
         teacher.step()
         if step % LOG_EVERY == 0:
@@ -91,7 +93,9 @@ def train_face(head: Head, lesson: Lesson) -> None:
             if moved is not None and places is not None:
                 inside, outside = (1 - drawn.alpha) * kept, drawn.alpha * ~kept
                 parts["alpha"] = config.alpha_weight * (inside.mean() + outside.mean())
-                parts["motion"] = config.motion_weight * sum((x.abs().mean() for x in moved.face if x is not None), start=0.0)
+                parts["motion"] = config.motion_weight * sum(
+                    (x.abs().mean() for x in moved.face if x is not None), torch.zeros(())
+                )
                 if step % config.attention_every == 0:
                     parts["attention"] = _attention_loss(head, lesson, places, moved, pose, picture, t)
             if step >= polish:
