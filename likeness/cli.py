@@ -29,6 +29,10 @@ except ImportError as error:  # OpenCV without its system libraries: not even `-
 
 app = tyro.extras.SubcommandApp()
 Preset = Annotated[Literal["fast", "standard"], arg(help="fast: minutes. standard: the best quality.")]
+AnyPreset = Annotated[
+    Literal["fast", "standard", "paper"],
+    arg(help="fast: minutes. standard: the best quality. paper: a published method as published, which takes hours."),
+]
 Size = Annotated[Literal[256, 512], arg(help="Side of the picture in pixels.")]
 Seed = Annotated[int, arg(help="Of every random choice.")]
 Person = Annotated[str | None, arg(help="Which person: a number from 1, or x,y in pixels of the video.")]
@@ -65,7 +69,7 @@ def train(
     clip: Positional[Path],
     out: Positional[Path],
     method: Annotated[str, arg(help="Or as the first word: likeness train METHOD CLIP/ OUT.portrait.")] = "rigged-gaussians",
-    preset: Preset = "fast",
+    preset: AnyPreset = "fast",
     size: Size = 256,
     seed: Seed = 0,
     json: Json = False,

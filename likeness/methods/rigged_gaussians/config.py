@@ -47,7 +47,9 @@ class Config:
 
 
 def preset(name: Literal["fast", "standard"], size: int = 256, seed: int = 0) -> Config:
-    """The settings of a preset at a size."""
+    """The settings of a preset at a size. Raises ValueError for an unknown one."""
+    if name not in ("fast", "standard"):
+        raise ValueError(f"rigged-gaussians has no preset {name!r}, only fast and standard: it is of no paper")
     config = Config(preset=name, size=size, seed=seed)
     if size == 512:
         config = replace(config, steps=5500, small_steps=3000, density=1.0)
