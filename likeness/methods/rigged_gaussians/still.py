@@ -4,7 +4,7 @@ Their colour is c0 + 0.1 C1 v, and v = clamp((d - centre) / spread), with d the 
 the camera: one for all Gaussians. Harmonics see the direction u from each Gaussian's own centre, and of degree 1 they
 are the affine functions of u. For a camera far away u = d, and they say the same up to the clamp. At the distance of a
 desk u and d differ by several standard deviations of d, by other amounts at each Gaussian, so v is fitted by a + B u at
-each of them, by least squares over views of the training. What is left is the curvature of the sphere (1 % of what the
+each of them, by least squares over views of the training. What is left is the curvature of the sphere (1.5 % of what the
 view does to the colours, root mean square, at 0.6 m) and the clamp (21 % with the tenth of the views that it bends);
 what that does to pictures is in docs/exporting.md.
 """
