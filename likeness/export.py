@@ -1,0 +1,43 @@
+"""export: a portrait's head as Gaussian splats that ordinary 3D viewers open."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from likeness.errors import BadInput
+from likeness.files import must_be_writable
+from likeness.methods import load
+from likeness.ply import Cloud, write_ply
+from likeness.portrait import Portrait
+
+
+def export(portrait: str | os.PathLike, out: str | os.PathLike, *, frame: int | None = None, flat: bool = False) -> Cloud:
+    """Write the head of a portrait file as `out`, a PLY file; see `likeness.ply` for its layout, axes and units.
+
+    frame: a frame of the portrait's own motion, under tracked lips; None is the average face. flat: every Gaussian has the
+    colour that the mean camera of that motion sees, instead of one that changes with the view. Raises BadInput for a
+    method without Gaussians, a frame that is none, and a place that cannot be written.
+    """
+    portrait, out = Path(portrait), Path(out)
+    if out.suffix.lower() != ".ply":
+        raise BadInput(f"{out}: splats are written as .ply. Name a file that ends in .ply.")
+    must_be_writable(out)
+    if out.exists() and portrait.exists() and out.samefile(portrait):
+        raise BadInput(f"{out}: is the portrait itself. Name another file for the result.")
+    person = load(portrait)
+    cloud = _chosen(person, frame)
+    if flat:
+        cloud = cloud.flat(person.stage.motion.pose[:, :3, 3].mean(0))
+    write_ply(cloud, out)
+    return cloud
+
+
+def _chosen(portrait: Portrait, frame: int | None) -> Cloud:
+    if frame is None:
+        return portrait.splats()
+    motion = portrait.stage.motion
+    if not 0 <= frame < len(motion):
+        raise BadInput(f"there is no frame {frame}: the portrait's own motion has the frames 0 to {len(motion) - 1}.")
+    one = motion[frame : frame + 1]
+    return portrait.splats(portrait.follow(one), one)
