@@ -12,10 +12,13 @@ from torch import Tensor
 from likeness.audio import Hearing
 from likeness.clip import Motion
 from likeness.methods.talking_gaussian.config import Config
-from likeness.methods.talking_gaussian.head import Head, Places
+from likeness.methods.talking_gaussian.field import Field
+from likeness.methods.talking_gaussian.head import Head, Moved, Places
+from likeness.methods.talking_gaussian.motion import CODE, UPPER
 from likeness.nn.audio_code import AudioCode
 from likeness.nn.torso import Torso
 from likeness.nn.voice import Voice
+from likeness.ply import Cloud
 from likeness.portrait import (
     Heard,
     Layer,
@@ -84,6 +87,25 @@ class Model(Portrait):
             images.append(image)
             alphas.append(alpha)
         return Layer(torch.stack(images), torch.stack(alphas)), None
+
+    @torch.no_grad()
+    def splats(self, cond: Float[Tensor, "1 cond"] | None = None, motion: Motion | None = None) -> Cloud:
+        """Both branches, of degree 2. With neither conditioning nor motion: as they lie, unmoved."""
+        mouth = self.head.mouth
+        moved: Moved | None = None
+        if cond is not None or motion is not None:
+            lips = self.head.face.xyz.new_zeros(1, self._width) if cond is None else cond
+            upper = lips.new_zeros(1, UPPER) if motion is None else self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
+            moved = self.head.move(self.head.places(), self.head.codes(lips)[0], upper[0])
+        clouds = [self.head.face.cloud(moved.face if moved else None)]
+        if isinstance(mouth, Field):
+            clouds.append(mouth.cloud(moved.mouth if moved else None))
+        return Cloud(*(torch.cat(rows) for rows in zip(*((c.means, c.quats, c.scales, c.opacities, c.sh) for c in clouds))))
+
+    @property
+    def _width(self) -> int:
+        """Numbers of a row of conditioning."""
+        return CODE if self.voice is None else LIP_COEFFICIENTS
 
     def sizes(self) -> dict[str, int]:
         mouth = 0 if self.head.mouth is None else len(self.head.mouth)
