@@ -162,9 +162,14 @@ def export(
     flat: Annotated[bool, arg(help="Colours that do not change with the view: for walking round the head.")] = False,
     json: Json = False,
 ) -> None:
-    """Portrait -> .ply: the head as Gaussian splats for 3D viewers."""
+    """Portrait -> .ply: the head as Gaussian splats for 3D viewers. Or -> .png: a frame beside what it attends to."""
     from likeness.export import export as run
+    from likeness.export import export_maps
 
+    if out.suffix.lower() == ".png":
+        names = export_maps(portrait, out, frame=frame or 0)
+        _tell({"out": str(out), "maps": names}, f"{out}: {', '.join(names)}", json)
+        return
     cloud = run(portrait, out, frame=frame, flat=flat)
     _tell({"out": str(out), "gaussians": len(cloud)}, f"{out}: {len(cloud)} Gaussians", json)
 

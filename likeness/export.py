@@ -1,12 +1,16 @@
-"""export: a portrait's head as Gaussian splats that ordinary 3D viewers open."""
+"""export: a portrait's head as Gaussian splats that ordinary 3D viewers open, or what it attends to as a picture."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import cv2
+import numpy as np
+
+from likeness.clip import Motion
 from likeness.errors import BadInput
-from likeness.files import must_be_writable
+from likeness.files import must_be_writable, write_atomically
 from likeness.methods import load
 from likeness.ply import Cloud, write_ply
 from likeness.portrait import Portrait
@@ -33,11 +37,38 @@ def export(portrait: str | os.PathLike, out: str | os.PathLike, *, frame: int | 
     return cloud
 
 
-def _chosen(portrait: Portrait, frame: int | None) -> Cloud:
-    if frame is None:
-        return portrait.splats()
+def export_maps(portrait: str | os.PathLike, out: str | os.PathLike, *, frame: int = 0) -> list[str]:
+    """Write a PNG with a frame of a portrait's own motion and, beside it, each of its `maps`, brightest at its most; returns
+    their names. Raises BadInput as `export` does, and for a method without maps."""
+    portrait, out = Path(portrait), Path(out)
+    if out.suffix.lower() != ".png":
+        raise BadInput(f"{out}: maps are written as .png. Name a file that ends in .png.")
+    must_be_writable(out)
+    person = load(portrait)
+    one = _frame(person, frame)
+    cond = person.follow(one)
+    maps = person.maps(cond, one)
+    panels = []
+    if cond is not None:
+        layer, _ = person.render(cond, one)
+        panels.append((layer.rgb[0].clamp(0, 1) * 255).byte().numpy()[..., ::-1])
+    for values in maps.values():
+        bright = (values / values.max().clamp_min(1e-9) * 255).clamp(0, 255).byte().numpy()
+        panels.append(cv2.applyColorMap(bright, cv2.COLORMAP_VIRIDIS))
+    _, png = cv2.imencode(".png", np.concatenate(panels, axis=1))
+    write_atomically(out, png.tobytes())
+    return list(maps)
+
+
+def _frame(portrait: Portrait, frame: int) -> Motion:
     motion = portrait.stage.motion
     if not 0 <= frame < len(motion):
         raise BadInput(f"there is no frame {frame}: the portrait's own motion has the frames 0 to {len(motion) - 1}.")
-    one = motion[frame : frame + 1]
+    return motion[frame : frame + 1]
+
+
+def _chosen(portrait: Portrait, frame: int | None) -> Cloud:
+    if frame is None:
+        return portrait.splats()
+    one = _frame(portrait, frame)
     return portrait.splats(portrait.follow(one), one)

@@ -110,7 +110,14 @@ class Portrait(nn.Module, ABC):
         one frame of motion; what is None is as on average. Raises BadInput where a method has no Gaussians."""
         raise BadInput(
             f"a portrait of {self.method.replace('_', '-')} holds no Gaussians, so there is no cloud of splats to export. "
-            "Train one with the method rigged-gaussians."
+            "Train one with the method rigged-gaussians or talking-gaussian."
+        )
+
+    def maps(self, cond: Float[Tensor, "1 *cond"] | None, motion: Motion) -> dict[str, Float[Tensor, "height width"]]:
+        """What a method knows of each pixel of one frame besides its colour, by name; without conditioning, the mean."""
+        raise BadInput(
+            f"a portrait of {self.method.replace('_', '-')} has no attention to show. Train one with talking-gaussian, or "
+            "name a .ply."
         )
 
     @abstractmethod

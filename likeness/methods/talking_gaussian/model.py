@@ -94,13 +94,26 @@ class Model(Portrait):
         mouth = self.head.mouth
         moved: Moved | None = None
         if cond is not None or motion is not None:
-            lips = self.head.face.xyz.new_zeros(1, self._width) if cond is None else cond
-            upper = lips.new_zeros(1, UPPER) if motion is None else self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
-            moved = self.head.move(self.head.places(), self.head.codes(lips)[0], upper[0])
+            moved = self.head.move(self.head.places(), *self._driven(cond, motion))
         clouds = [self.head.face.cloud(moved.face if moved else None)]
         if isinstance(mouth, Field):
             clouds.append(mouth.cloud(moved.mouth if moved else None))
         return Cloud(*(torch.cat(rows) for rows in zip(*((c.means, c.quats, c.scales, c.opacities, c.sh) for c in clouds))))
+
+    @torch.no_grad()
+    def maps(self, cond: Float[Tensor, "1 cond"] | None, motion: Motion) -> dict[str, Float[Tensor, "height width"]]:
+        """Lengths of both attentions, as the face is seen: what speech moves, and what the upper face does."""
+        places, (code, upper) = self.head.places(), self._driven(cond, motion)
+        maps = self.head.attention(places, self.head.move(places, code, upper), motion.pose[0], self.stage.camera)
+        return {"attention to speech": maps[..., 0], "attention to the upper face": maps[..., 1]}
+
+    def _driven(
+        self, cond: Float[Tensor, "1 cond"] | None, motion: Motion | None
+    ) -> tuple[Float[Tensor, " code"], Float[Tensor, " upper"]]:
+        """Code of speech and upper face of one frame; the mean where there is none."""
+        row = self.rig.mean.new_zeros(1, self._width) if cond is None else cond
+        upper = row.new_zeros(1, UPPER) if motion is None else self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
+        return self.head.codes(row)[0], upper[0]
 
     @property
     def _width(self) -> int:
