@@ -82,7 +82,8 @@ class Model(Portrait):
             low, high = self.rig.low[LIP_COEFFICIENTS:], self.rig.high[LIP_COEFFICIENTS:]
             upper = torch.minimum(torch.maximum(upper, low), high)
         images, alphas = [], []
-        for code, shown, pose in zip(self.head.codes(cond), upper, motion.pose):
+        for row, shown, pose in zip(cond, upper, motion.pose):
+            code = self.head.codes(row[None])[0]  # one by one: products of matrices round by their number of rows
             image, alpha, _ = self.head.draw(self.head.move(self._places, code, shown), pose, self.stage.camera)
             images.append(image)
             alphas.append(alpha)
