@@ -85,6 +85,11 @@ class Model(Portrait):
             alphas.append(alpha)
         return Layer(torch.stack(images), torch.stack(alphas)), None
 
+    def train(self, mode: bool = True) -> Model:
+        """As of any module; what was worked out before is forgotten, as training may change it."""
+        self._places = None
+        return super().train(mode)
+
     def sizes(self) -> dict[str, int]:
         mouth = 0 if self.head.mouth is None else len(self.head.mouth)
         return {"face": len(self.head.face), "mouth": mouth, "voice": 0 if self.voice is None else len(self.voice)}
