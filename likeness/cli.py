@@ -155,6 +155,26 @@ def evaluate(
 
 
 @app.command
+def export(
+    portrait: Positional[Path],
+    out: Positional[Path],
+    frame: Annotated[int | None, arg(help="Of the portrait's own motion, with its lips; default: the average face.")] = None,
+    flat: Annotated[bool, arg(help="Colours that do not change with the view: for walking round the head.")] = False,
+    json: Json = False,
+) -> None:
+    """Portrait -> .ply: the head as Gaussian splats for 3D viewers. Or -> .png: a frame beside what it attends to."""
+    from likeness.export import export as run
+    from likeness.export import export_maps
+
+    if out.suffix.lower() == ".png":
+        names = export_maps(portrait, out, frame=frame or 0)
+        _tell({"out": str(out), "maps": names}, f"{out}: {', '.join(names)}", json)
+        return
+    cloud = run(portrait, out, frame=frame, flat=flat)
+    _tell({"out": str(out), "gaussians": len(cloud)}, f"{out}: {len(cloud)} Gaussians", json)
+
+
+@app.command
 def demo(
     out: Annotated[Path, arg(help="Folder for everything that is made.")] = Path("out"),
     size: Size = 256,

@@ -15,7 +15,9 @@ from torch.nn import functional as F
 
 from likeness.camera import Camera
 from likeness.kernels import Splats, spherical_harmonics, splat
+from likeness.kernels.harmonics import DEGREE_0
 from likeness.nn.placement import UNIT
+from likeness.ply import Cloud
 
 BASES = 9  # spherical harmonics of degree 2
 
@@ -68,6 +70,15 @@ class Field(nn.Module):
         coefficients = torch.cat([self.base, self.views[:, : bases - 1]], dim=1)
         towards = self.xyz.detach() - pose[:3, 3] * UNIT
         return (spherical_harmonics(coefficients, towards) + 0.5).clamp_min(0)
+
+    def cloud(self, offsets: Offsets | None) -> Cloud:
+        """Moved by offsets, for export: metres, degree 2."""
+        xyz = self.xyz if offsets is None else self.xyz + offsets.xyz
+        quats = self.quats if offsets is None or offsets.quats is None else self.quats + offsets.quats
+        sh = torch.cat([self.base, self.views], dim=1)
+        if offsets is not None and offsets.color is not None:
+            sh = torch.cat([sh[:, :1] + offsets.color[:, None] / DEGREE_0, sh[:, 1:]], dim=1)
+        return Cloud(xyz / UNIT, F.normalize(quats, dim=-1), self.scales(offsets) / UNIT, self.opacity.sigmoid(), sh)
 
     def forward(self, offsets: Offsets | None, pose: Float[Tensor, "4 4"], camera: Camera, bases: int = BASES) -> Splats:
         """A picture of the Gaussians, moved by `offsets`, without background."""

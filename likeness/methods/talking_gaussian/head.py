@@ -14,7 +14,7 @@ from likeness.camera import Camera
 from likeness.kernels import Splats
 from likeness.methods.talking_gaussian.config import Config
 from likeness.methods.talking_gaussian.field import BASES, Field, Offsets
-from likeness.methods.talking_gaussian.motion import CODE, FaceMotion, MouthMotion, Place
+from likeness.methods.talking_gaussian.motion import CODE, FaceMotion, MouthMotion, MouthPlace, Place
 from likeness.nn.audio_code import AudioCode
 from likeness.nn.mlp import mlp
 from likeness.rig import LIP_COEFFICIENTS
@@ -27,7 +27,7 @@ class Places(NamedTuple):
     """What depends on the canonical positions alone."""
 
     face: Place
-    mouth: Float[Tensor, "n width"] | None
+    mouth: MouthPlace | None
 
 
 class Moved(NamedTuple):

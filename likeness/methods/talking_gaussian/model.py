@@ -12,10 +12,13 @@ from torch import Tensor
 from likeness.audio import Hearing
 from likeness.clip import Motion
 from likeness.methods.talking_gaussian.config import Config
-from likeness.methods.talking_gaussian.head import Head, Places
+from likeness.methods.talking_gaussian.field import Field
+from likeness.methods.talking_gaussian.head import Head, Moved, Places
+from likeness.methods.talking_gaussian.motion import CODE, UPPER
 from likeness.nn.audio_code import AudioCode
 from likeness.nn.torso import Torso
 from likeness.nn.voice import Voice
+from likeness.ply import Cloud
 from likeness.portrait import (
     Heard,
     Layer,
@@ -79,7 +82,8 @@ class Model(Portrait):
             low, high = self.rig.low[LIP_COEFFICIENTS:], self.rig.high[LIP_COEFFICIENTS:]
             upper = torch.minimum(torch.maximum(upper, low), high)
         images, alphas = [], []
-        for code, shown, pose in zip(self.head.codes(cond), upper, motion.pose):
+        for row, shown, pose in zip(cond, upper, motion.pose):
+            code = self.head.codes(row[None])[0]  # one by one: products of matrices round by their number of rows
             image, alpha, _ = self.head.draw(self.head.move(self._places, code, shown), pose, self.stage.camera)
             images.append(image)
             alphas.append(alpha)
@@ -89,6 +93,38 @@ class Model(Portrait):
         """As of any module; what was worked out before is forgotten, as training may change it."""
         self._places = None
         return super().train(mode)
+
+    @torch.no_grad()
+    def splats(self, cond: Float[Tensor, "1 cond"] | None = None, motion: Motion | None = None) -> Cloud:
+        """Both branches, of degree 2. With neither conditioning nor motion: as they lie, unmoved."""
+        mouth = self.head.mouth
+        moved: Moved | None = None
+        if cond is not None or motion is not None:
+            moved = self.head.move(self.head.places(), *self._driven(cond, motion))
+        clouds = [self.head.face.cloud(moved.face if moved else None)]
+        if isinstance(mouth, Field):
+            clouds.append(mouth.cloud(moved.mouth if moved else None))
+        return Cloud(*(torch.cat(rows) for rows in zip(*((c.means, c.quats, c.scales, c.opacities, c.sh) for c in clouds))))
+
+    @torch.no_grad()
+    def maps(self, cond: Float[Tensor, "1 cond"] | None, motion: Motion) -> dict[str, Float[Tensor, "height width"]]:
+        """Lengths of both attentions, as the face is seen: what speech moves, and what the upper face does."""
+        places, (code, upper) = self.head.places(), self._driven(cond, motion)
+        maps = self.head.attention(places, self.head.move(places, code, upper), motion.pose[0], self.stage.camera)
+        return {"attention to speech": maps[..., 0], "attention to the upper face": maps[..., 1]}
+
+    def _driven(
+        self, cond: Float[Tensor, "1 cond"] | None, motion: Motion | None
+    ) -> tuple[Float[Tensor, " code"], Float[Tensor, " upper"]]:
+        """Code of speech and upper face of one frame; the mean where there is none."""
+        row = self.rig.mean.new_zeros(1, self._width) if cond is None else cond
+        upper = row.new_zeros(1, UPPER) if motion is None else self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
+        return self.head.codes(row)[0], upper[0]
+
+    @property
+    def _width(self) -> int:
+        """Numbers of a row of conditioning."""
+        return CODE if self.voice is None else LIP_COEFFICIENTS
 
     def sizes(self) -> dict[str, int]:
         mouth = 0 if self.head.mouth is None else len(self.head.mouth)

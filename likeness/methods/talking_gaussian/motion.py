@@ -27,16 +27,24 @@ UPPER = 7
 HOOK = 3
 NEAREST = 16  # Gaussians whose vertical displacement the hook averages
 LOG2_ROWS = 17
+HIDDEN, HIDDEN_MOUTH, HIDDEN_GATE = 64, 32, 16
 
 
 class Place(NamedTuple):
     """What depends on the canonical positions alone: constant once training is over."""
 
-    features: Float[Tensor, "n width"]
-    hearing: Float[Tensor, "n code"]
-    """How much each part of the code of speech counts there."""
-    upper: Float[Tensor, "n upper"]
-    """How much each upper-face value counts there."""
+    base: Float[Tensor, "n hidden"]
+    """Their share of the first layer."""
+    counts: Float[Tensor, "n inputs"]
+    """Attention: how much each number of the code of speech counts there, and each upper-face value."""
+
+    @property
+    def hearing(self) -> Float[Tensor, "n code"]:
+        return self.counts[:, :CODE]
+
+    @property
+    def upper(self) -> Float[Tensor, "n upper"]:
+        return self.counts[:, CODE:]
 
 
 class FaceMotion(nn.Module):
@@ -50,21 +58,31 @@ class FaceMotion(nn.Module):
         self.shows = mlp(width, UPPER, 16, 2)
         self.upper = mlp(UPPER - 1, UPPER - 1, 16, 2)
         self.speaks_in_color = speaks_in_color
-        self.out = mlp(width + CODE + UPPER, 10, 64, 3)
+        self.first = nn.Linear(width + CODE + UPPER, HIDDEN, bias=False)
+        self.rest = mlp(HIDDEN, 10, HIDDEN, 2)
 
     def place(self, xyz: Float[Tensor, "n 3"]) -> Place:
         """What the canonical positions make of it."""
         features = self.plane(xyz)
-        return Place(features, self.hears(features), self.shows(features).relu())
+        counts = torch.cat([self.hears(features), self.shows(features).relu()], dim=1)
+        return Place(features @ self.first.weight[:, : self.plane.width].T, counts)
 
     def forward(self, place: Place, code: Float[Tensor, " code"], upper: Float[Tensor, " upper"]) -> Offsets:
         """Offsets under a code of speech and the rig's upper-face values."""
-        shown = torch.cat([upper[:1], self.upper(upper[None, 1:])[0]])
-        hidden = torch.cat([place.features, place.hearing * code, place.upper * shown], dim=1)
-        xyz, quats, scale = self.out(hidden).split([3, 4, 3], dim=1)
+        said = torch.cat([code, upper[:1], self.upper(upper[None, 1:])[0]])
+        # What is said is the same everywhere: it weighs the layer's columns instead of every Gaussian's inputs.
+        weight = self.first.weight[:, self.plane.width :] * said
+        xyz, quats, scale = self.rest((place.base + place.counts @ weight.T).relu()).split([3, 4, 3], dim=1)
         if self.speaks_in_color:
             return Offsets(torch.zeros_like(xyz), color=xyz)
         return Offsets(REACH * xyz, quats, scale)
+
+
+class MouthPlace(NamedTuple):
+    """As `Place`, for the inside of the mouth."""
+
+    base: Float[Tensor, "n hidden"]
+    gate: Float[Tensor, "n hidden_gate"] | None
 
 
 class MouthMotion(nn.Module):
@@ -74,24 +92,29 @@ class MouthMotion(nn.Module):
         super().__init__()
         self.plane = TriPlane(GridShape(2, sizes, features=1, log2_rows=LOG2_ROWS), BOUND)
         width = self.plane.width
-        self.out = mlp(width + CODE + (HOOK if hook else 0), 3, 32, 3)
-        self.gate = mlp(width + HOOK, 1, 16, 3) if hook else None
+        self.first = nn.Linear(width + CODE + (HOOK if hook else 0), HIDDEN_MOUTH, bias=False)
+        self.rest = mlp(HIDDEN_MOUTH, 3, HIDDEN_MOUTH, 2)
+        self.gate_first = nn.Linear(width + HOOK, HIDDEN_GATE, bias=False) if hook else None
+        self.gate_rest = mlp(HIDDEN_GATE, 1, HIDDEN_GATE, 2) if hook else None
 
-    def place(self, xyz: Float[Tensor, "n 3"]) -> Float[Tensor, "n width"]:
-        """Codes of the canonical positions."""
-        return self.plane(xyz)
+    def place(self, xyz: Float[Tensor, "n 3"]) -> MouthPlace:
+        """What the canonical positions make of it."""
+        features, width = self.plane(xyz), self.plane.width
+        gate = None if self.gate_first is None else features @ self.gate_first.weight[:, :width].T
+        return MouthPlace(features @ self.first.weight[:, :width].T, gate)
 
-    def forward(self, place: Float[Tensor, "n width"], code: Float[Tensor, " code"], face: Offsets | None) -> Offsets:
+    def forward(self, place: MouthPlace, code: Float[Tensor, " code"], face: Offsets | None) -> Offsets:
         """Offsets under a code of speech and, for the hook, what the face does."""
-        count = len(place)
-        parts = [place, code.expand(count, -1)]
+        said, width = code, self.plane.width
         factor: Tensor | float = 1.0
-        if self.gate is not None:
-            assert face is not None
-            said = hook(face).expand(count, -1)
-            parts.append(said)
-            factor = 2 * self.gate(torch.cat([place, said], dim=1)).sigmoid()
-        moved = REACH * self.out(torch.cat(parts, dim=1)) * factor
+        if self.gate_first is not None and self.gate_rest is not None:
+            assert face is not None and place.gate is not None
+            hooked = hook(face)
+            said = torch.cat([code, hooked])
+            gate = self.gate_rest((place.gate + self.gate_first.weight[:, width:] @ hooked).relu())
+            factor = 2 * gate.sigmoid()
+        moved = self.rest((place.base + self.first.weight[:, width:] @ said).relu())
+        moved = REACH * moved * factor
         return Offsets(moved * moved.new_tensor([SIDEWAYS, 1.0, SIDEWAYS]))
 
 

@@ -12,7 +12,7 @@ from likeness.camera import Camera
 from likeness.kernels import splat
 from likeness.methods.talking_gaussian.field import Field, Offsets
 from likeness.methods.talking_gaussian.head import Head
-from likeness.methods.talking_gaussian.motion import CODE, UPPER, FaceMotion, MouthMotion, hook
+from likeness.methods.talking_gaussian.motion import CODE, REACH, UPPER, FaceMotion, MouthMotion, hook
 from likeness.methods.talking_gaussian.optimiser import Teacher
 from likeness.nn.audio_code import FUTURE, PAST, AudioCode
 from likeness.rig import LIP_COEFFICIENTS
@@ -40,7 +40,7 @@ def test_zeroed_last_layers_leave_the_picture_bit_identical(school, head):
     moved = [head.move(head.places(), *row) for row in zip(codes, upper)]
     assert not torch.equal(head.draw(moved[0], pose, camera)[0], head.draw(moved[1], pose, camera)[0])
     for motion in (head.face_motion, head.mouth_motion):
-        motion.out[-1].weight.zero_()
+        motion.rest[-1].weight.zero_()
     for code, shown in zip(codes, upper):
         moved = head.move(head.places(), code, shown)
         assert torch.equal(head.face(moved.face, pose, camera).image, still[0].image)
@@ -60,19 +60,33 @@ def test_colour_and_opacity_never_change_with_speech(school, head):
 
 
 @torch.no_grad()
-def test_beyond_the_bound_nothing_moves(stirred, head):
-    far = torch.tensor([[1.6, 0.0, 2.0], [2.0, 2.0, -2.0]])
+def test_beyond_the_bound_nothing_moves(head):
+    """There the planes say nothing, and no bias speaks instead."""
     (code,), (upper,) = driving(1)
-    place = head.face_motion.place(far)
-    assert not place.features.any()
-    assert not head.face_motion(place, code, upper).xyz.any()
+    far = torch.tensor([[1.6, 0.0, 2.0], [2.0, 2.0, -2.0]])
+    assert not head.face_motion(head.face_motion.place(far), code, upper).xyz.any()
+    assert head.face_motion(head.face_motion.place(far / 10), code, upper).xyz.any()
+
+
+@torch.no_grad()
+def test_speech_reaches_a_place_as_far_as_its_attention_says(head):
+    """A perceptron of the features of the place, the code and the upper face, both weighed, as published."""
+    motion, xyz = head.face_motion, head.face.xyz
+    (code,), (upper,) = driving(1)
+    features = motion.plane(xyz)
+    shown = torch.cat([upper[:1], motion.upper(upper[None, 1:])[0]])
+    inputs = torch.cat([features, motion.hears(features) * code, motion.shows(features).relu() * shown], dim=1)
+    whole = motion.rest(motion.first(inputs).relu())
+    moved = motion(motion.place(xyz), code, upper)
+    assert torch.allclose(moved.xyz, REACH * whole[:, :3], atol=1e-4)
+    assert torch.allclose(torch.cat([moved.quats, moved.scale], 1), whole[:, 3:], atol=1e-3, rtol=1e-3)
 
 
 @torch.no_grad()
 def test_the_mouth_moves_up_and_down_above_all(head):
     """Sideways and in depth a fifth, by a factor and not by what was learned."""
     motion = head.mouth_motion
-    motion.out[-1].weight.copy_(motion.out[-1].weight[:1].expand(3, -1))  # equal outputs
+    motion.rest[-1].weight.copy_(motion.rest[-1].weight[:1].expand(3, -1))  # equal outputs
     (code,), (upper,) = driving(1)
     moved = motion(motion.place(head.mouth.xyz), code, head.face_motion(head.face_motion.place(head.face.xyz), code, upper))
     assert moved.xyz.abs().max() > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from likeness.methods.talking_gaussian.config import Config
 from likeness.nn.pictures import Pictures
 from likeness.nn.torso import Torso
 from likeness.portrait import Heard, read_header
-from likeness.run import CHECKPOINT
+from likeness.run import Run
 from likeness.video import read
 from tests.school import School, few, paper
 
@@ -130,8 +129,9 @@ def test_what_is_missing_is_said_before_the_training(clip, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_of_other_settings_is_not_gone_on_with(school, clip, tmp_path):
-    shutil.copytree(school.folder / "no hook", tmp_path / "a.portrait.run")
-    assert (tmp_path / "a.portrait.run" / CHECKPOINT).is_file()
+def test_a_run_of_other_settings_is_not_gone_on_with(clip, tmp_path):
+    with Run(tmp_path / "a.portrait.run", {"other": "settings"}) as other:
+        list(other.steps("face", 1))
+        other.finish({"head.face.xyz": torch.zeros(4, 3)})
     with pytest.raises(Refused, match="other settings"):
         talking_gaussian.train(clip, tmp_path / "a.portrait", few())

@@ -216,7 +216,7 @@ def test_published_rates_and_where_they_end(teacher):
     teacher.at(0.0)
     wanted = {
         "face.xyz": 1.6e-4, "face.base": 2.5e-3, "mouth.views": 1.25e-4, "face.opacity": 0.05, "face.scale": 3e-3,
-        "mouth.quats": 1e-3, "face_motion.plane.xy.table": 5e-3, "mouth_motion.out.0.weight": 5e-4,
+        "mouth.quats": 1e-3, "face_motion.plane.xy.table": 5e-3, "mouth_motion.first.weight": 5e-4,
         "code.attention.0.weight": 2.5e-3, "code.dense.0.weight": 5e-4,
     }  # fmt: skip
     first = rate()
