@@ -85,7 +85,8 @@ def _head(lesson: Lesson, hears: Hearing) -> Head:
             statistics = Statistics.of(lesson.heard)
             head.code.mean.copy_(statistics.mean)
             head.code.std.copy_(statistics.std)
-    if config.distil_steps and not run.done("distil"):
+    moves = config.decompose or not config.speaks_in_color  # or there is no motion to learn
+    if config.distil_steps and moves and not run.done("distil"):
         distil(head, (face, mouth), lesson)
     if not run.done("face"):
         train_face(head, lesson)

@@ -31,10 +31,12 @@ class Curriculum:
         self.shows_mouth = np.array([(clip.parts(t) == PARTS["mouth"]).sum() >= least for t in frames])
 
     def face(self, step: int, share: float, static: bool) -> Int[np.ndarray, " eligible"]:
-        """For a step of the face's branch, `share` of it done: every 15th shows a chosen opening or blink."""
+        """For a step of the face's branch, `share` of it done: every 15th shows a chosen opening or blink, for a while."""
         if not self.config.incremental or step % FACE_EVERY:
             return self.frames
-        progress = min(share / FACE_SHARE, 1.0)
+        progress = share / FACE_SHARE
+        if progress > 1:
+            return self.frames
         if static:
             return self._some(opening_window(self.opening, progress))
         return self._some((self.blink >= progress - 0.15) & (self.blink <= progress + 0.3))
@@ -45,15 +47,16 @@ class Curriculum:
         if not self.config.incremental:
             return self._some(seen)
         if static:
-            return self._some(seen & (self.parted >= self.parted.max()))
+            return self._some(seen & (self.parted >= self.parted.max()), seen)
         progress = share / MOUTH_SHARE
         if step % MOUTH_EVERY or progress > 1:
             return self._some(seen)
         reach = progress * (self.parted.max() - np.percentile(self.parted, 25))
-        return self._some(seen & (self.parted >= self.parted.max() - reach))
+        return self._some(seen & (self.parted >= self.parted.max() - reach), seen)
 
-    def _some(self, fit: Bool[np.ndarray, " frames"]) -> Int[np.ndarray, " eligible"]:
-        return self.frames[fit] if fit.any() else self.frames
+    def _some(self, *fits: Bool[np.ndarray, " frames"]) -> Int[np.ndarray, " eligible"]:
+        """Of the first rule that any frame fits."""
+        return next((self.frames[fit] for fit in fits if fit.any()), self.frames)
 
 
 def opening_window(opening: Float[np.ndarray, " frames"], progress: float) -> Bool[np.ndarray, " frames"]:

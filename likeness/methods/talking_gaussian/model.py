@@ -89,6 +89,11 @@ class Model(Portrait):
             alphas.append(alpha)
         return Layer(torch.stack(images), torch.stack(alphas)), None
 
+    def train(self, mode: bool = True) -> Model:
+        """As of any module; what was worked out before is forgotten, as training may change it."""
+        self._places = None
+        return super().train(mode)
+
     @torch.no_grad()
     def splats(self, cond: Float[Tensor, "1 cond"] | None = None, motion: Motion | None = None) -> Cloud:
         """Both branches, of degree 2. With neither conditioning nor motion: as they lie, unmoved."""

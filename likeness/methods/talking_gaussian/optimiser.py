@@ -39,7 +39,7 @@ def rate_of(name: str, config: Config) -> Rate:
 
 
 class Teacher:
-    """AdamW over some parameters of a head."""
+    """AdamW over some parameters of a head; the others stand still."""
 
     def __init__(self, head: nn.Module, names: list[str], config: Config, factor: float = 1.0) -> None:
         """`names` of parameters; a `factor` on all rates."""
@@ -49,6 +49,9 @@ class Teacher:
 
     def _made(self, head: nn.Module) -> torch.optim.AdamW:
         parameters = dict(head.named_parameters())
+        for name, parameter in parameters.items():  # or gradients of the others pile up until the stage that teaches them
+            parameter.requires_grad_(name in self.rates)
+            parameter.grad = None
         groups = []
         for name in self.names:
             gaussians = name.split(".")[0] in ("face", "mouth")

@@ -124,11 +124,8 @@ def train_mouth(head: Head, lesson: Lesson) -> None:
     assert head.mouth is not None and head.mouth_motion is not None
     run, config = lesson.run, lesson.config
     static, steps = config.mouth_static_steps, config.mouth_static_steps + config.mouth_steps
-    # With a hook the mouth listens to the face, which is settled: its code stays as it is.
-    branches = (
-        ("mouth", "mouth_motion") if config.conditioning == "motion" or config.hook else ("mouth", "mouth_motion", "code")
-    )
-    teacher = Teacher(head, _names(head, *branches), config)
+    # The code of speech stays as it is: the face, which is settled, moves by it.
+    teacher = Teacher(head, _names(head, "mouth", "mouth_motion"), config)
     teacher.restore(head, run.resumed)
     growth = Growth.restored(run.resumed, len(head.mouth))
     polish = steps - int(config.polish * steps)
