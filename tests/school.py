@@ -23,7 +23,8 @@ from likeness.run import Run
 EVERY = 6  # of the training frames that a lesson sees
 FEW = {
     "density": 0.03, "distil_steps": 3, "face_static_steps": 2, "face_steps": 6, "mouth_static_steps": 2, "mouth_steps": 5,
-    "fusion_steps": 4, "batch": 1, "grow_every": 2, "grow_at": 1e-9, "most": 1200, "attention_every": 2, "polish": 0.3,
+    "fusion_steps": 4, "batch": 1, "grow_every": 2, "grow_at": 1e-9, "most": 1200, "attention_every": 2,
+    "polish": (0.3, 0.3),
 }  # fmt: skip
 """Every stage, its rules and several growings, in 22 steps."""
 PAPER = FEW | {"distil_steps": 0, "hair_apart": 2, "faint": (0.03, 0.06)}

@@ -14,7 +14,7 @@ class Config:
     """fast: a good portrait in two minutes at 256². standard: the best quality."""
     size: int = 256
     """Side of the picture in pixels: 256 or 512."""
-    steps: int = 5200
+    steps: int = 4200
     """Optimiser steps of the head."""
     small_steps: int = 0
     """How many of them, the first, are done at half the size."""

@@ -17,7 +17,7 @@ from likeness.methods.talking_gaussian.lesson import Lesson
 from likeness.methods.talking_gaussian.model import Model
 from likeness.methods.talking_gaussian.seed import seeds, together
 from likeness.methods.talking_gaussian.stages import distil, fuse, train_face, train_mouth
-from likeness.nn.audio_code import AudioCode, hearing
+from likeness.nn.audio_code import hearing
 from likeness.nn.torso import Torso
 from likeness.nn.voice import HEARING, Voice
 from likeness.nn.voice_train import train_voice
@@ -81,10 +81,10 @@ def _head(lesson: Lesson, hears: Hearing) -> Head:
         head.face = face.field()
         if config.decompose:
             head.mouth = mouth.field()
-        if isinstance(head.code, AudioCode):
+        for code in head.heard:
             statistics = Statistics.of(lesson.heard)
-            head.code.mean.copy_(statistics.mean)
-            head.code.std.copy_(statistics.std)
+            code.mean.copy_(statistics.mean)
+            code.std.copy_(statistics.std)
     moves = config.decompose or not config.speaks_in_color  # or there is no motion to learn
     if config.distil_steps and moves and not run.done("distil"):
         distil(head, (face, mouth), lesson)

@@ -49,8 +49,10 @@ class Config:
     """Of the face's branch with motion."""
     mouth_static_steps: int = 200
     mouth_steps: int = 1500
-    polish: float = 0.06
-    """Share of a branch's steps, its last, that see a perceptual loss."""
+    polish: tuple[float, float] = (0.06, 0.06)
+    """Share of the steps of face and mouth, their last, that see a perceptual loss."""
+    polish_paints: bool = False
+    """In the mouth's polish only colours learn."""
     fusion_steps: int = 2600
     fusion_moves: bool = True
     """In fusion everything learns, not only colours and the face's opacity."""
@@ -77,6 +79,10 @@ class Config:
     fusion_rate: float = 0.4
     """Factor on all rates in fusion, where it moves everything."""
 
+    published_rates: bool = False
+    """Rates fall as published: networks by half until the rules of choice end, then to a tenth; colours, opacities and shapes
+    not at all. Otherwise all fall exponentially."""
+
     ssim_weight: float = 0.2
     lip_weight: float = 3.0
     """Weight of the lip box in the colour loss; 2 round the eyes. 1 turns both off."""
@@ -90,8 +96,8 @@ class Config:
     grow_every: int = 100
     grow_at: float = 1.5e-4
     """Mean screen gradient (of the mean loss over the picture, half picture widths) from which a Gaussian is multiplied."""
-    grow_until: float = 0.5
-    """Share of a branch's steps."""
+    grow_until: tuple[float, float] = (0.5, 0.5)
+    """Share of the steps of face and mouth."""
     faint: tuple[float, float] = (0.03, 0.03)
     """Opacity below which Gaussians are removed, at the start and at the end of growing."""
 
@@ -144,6 +150,9 @@ def preset(name: Literal["fast", "standard", "paper"], size: int = 256, seed: in
         perceptual_weight=0.5,
         noise=0.0,
         grow_at=5e-4,
-        grow_until=0.9,
+        grow_until=(0.98, 0.9),
+        polish=(0.06, 0.02),
+        polish_paints=True,
+        published_rates=True,
         faint=(0.05, 0.30),
     )

@@ -49,9 +49,12 @@ class Head(nn.Module):
         self.mouth = Field(mouth) if config.decompose else None
         self.mouth_motion = MouthMotion(config.mouth_sizes, config.hook) if config.decompose else None
         if config.conditioning == "sound":
-            self.code: nn.Module = AudioCode(sum(speech.RECIPES[name].dim for name in config.features), CODE)
+            dim = sum(speech.RECIPES[name].dim for name in config.features)
+            self.code: nn.Module = AudioCode(dim, CODE)
+            # Where a hook tells the mouth what the face does, both hear the same.
+            self.mouth_code = AudioCode(dim, CODE) if config.decompose and not config.hook else None
         else:
-            self.code = mlp(LIP_COEFFICIENTS, CODE, 32, 2)
+            self.code, self.mouth_code = mlp(LIP_COEFFICIENTS, CODE, 32, 2), None
 
     @staticmethod
     def restored(config: Config, state: Mapping[str, Tensor]) -> Head:
@@ -70,6 +73,18 @@ class Head(nn.Module):
         """Codes of speech: under `sound` the conditioning is one already."""
         return cond if self.config.conditioning == "sound" else self.code(cond)
 
+    def hear(self, stretch: Float[Tensor, "rows dim"]) -> Float[Tensor, "time code"]:
+        """Codes of a stretch of speech features, under `sound`: that of the face, and beside it that of the mouth."""
+        assert isinstance(self.code, AudioCode)
+        if self.mouth_code is None:
+            return self.code(stretch)
+        return torch.cat([self.code(stretch), self.mouth_code(stretch)], dim=1)
+
+    @property
+    def heard(self) -> list[AudioCode]:
+        """What hears, under `sound`."""
+        return [code for code in (self.code, self.mouth_code) if isinstance(code, AudioCode)]
+
     def places(self, face: Index = ALL, mouth: Index = ALL) -> Places:
         """Of the canonical positions, or of some Gaussians. No gradient goes through them: pictures find the positions."""
         inside = None
@@ -79,10 +94,10 @@ class Head(nn.Module):
 
     def move(self, places: Places, code: Float[Tensor, " code"], upper: Float[Tensor, " upper"]) -> Moved:
         """Offsets in a frame."""
-        face = self.face_motion(places.face, code, upper)
+        face = self.face_motion(places.face, code[:CODE], upper)
         if self.mouth_motion is None or places.mouth is None:
             return Moved(face, None)
-        return Moved(face, self.mouth_motion(places.mouth, code, face))
+        return Moved(face, self.mouth_motion(places.mouth, code[-CODE:], face))
 
     def draw(
         self, moved: Moved, pose: Float[Tensor, "4 4"], camera: Camera, bases: int = BASES

@@ -19,11 +19,13 @@ from likeness.nn.audio_code import FUTURE, PAST, AudioCode
 from likeness.nn.patches import random_patches
 from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.pictures import Picture, Pictures
+from likeness.nn.placement import UNIT
 from likeness.rig import LIP_COEFFICIENTS, Rig
 from likeness.run import Run
 
 GREEN = (0.0, 1.0, 0.0)
 FACE = (PARTS["face"], PARTS["hair"])
+LEAST_EXTENT = 0.3  # UNIT: of a head that hardly moves every Gaussian would be too large
 SPREAD = 1.1  # the extent, over the largest distance of a camera from their mean (Kerbl et al. 2023)
 
 
@@ -56,7 +58,7 @@ class Lesson:
         if self.config.placement == "mesh":
             return 1.0
         centre = self.clip.motion.pose[torch.from_numpy(self.frames), :3, 3]
-        return 10 * SPREAD * float((centre - centre.mean(0)).norm(dim=1).max())
+        return max(LEAST_EXTENT, UNIT * SPREAD * float((centre - centre.mean(0)).norm(dim=1).max()))
 
     def driven(self, head: Head, t: Index, rng: np.random.Generator) -> tuple[Float[Tensor, " code"], Float[Tensor, " upper"]]:
         """Code of speech and upper-face values of a frame, with a little noise where motion drives."""
@@ -68,7 +70,7 @@ class Lesson:
         """Code of speech of a frame: of its sound, or of the lips in `row`."""
         if isinstance(head.code, AudioCode):
             rows = torch.arange(4 * (int(t) - PAST), 4 * (int(t) + 1 + FUTURE)).clamp(0, len(self.heard) - 1)
-            return head.code(self.heard[rows])[0]
+            return head.hear(self.heard[rows])[0]
         return head.codes(row[None, :LIP_COEFFICIENTS])[0]
 
     def structure(self, drawn: Tensor, real: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ from likeness.methods.talking_gaussian.config import Config
 from likeness.methods.talking_gaussian.field import Field
 from likeness.methods.talking_gaussian.head import Head, Moved, Places
 from likeness.methods.talking_gaussian.motion import CODE, UPPER
-from likeness.nn.audio_code import AudioCode
 from likeness.nn.torso import Torso
 from likeness.nn.voice import Voice
 from likeness.ply import Cloud
@@ -54,9 +53,8 @@ class Model(Portrait):
     def listen(self, heard: Heard) -> Float[Tensor, "time cond"]:
         """Sound to lip coefficients, at rest in silence; under `sound` to codes of speech, which know no rest."""
         if self.voice is None:
-            assert isinstance(self.head.code, AudioCode)
             with torch.no_grad():
-                return self.head.code(heard.features)
+                return self.head.hear(heard.features)
         lips = self.voice(heard)
         low, high = self.rig.low[:LIP_COEFFICIENTS], self.rig.high[:LIP_COEFFICIENTS]
         lips = torch.minimum(torch.maximum(lips, low), high)
@@ -124,7 +122,7 @@ class Model(Portrait):
     @property
     def _width(self) -> int:
         """Numbers of a row of conditioning."""
-        return CODE if self.voice is None else LIP_COEFFICIENTS
+        return CODE * len(self.head.heard) if self.voice is None else LIP_COEFFICIENTS
 
     def sizes(self) -> dict[str, int]:
         mouth = 0 if self.head.mouth is None else len(self.head.mouth)

@@ -14,6 +14,9 @@ FIELD = {"xyz": "xyz_rate", "base": "base_rate", "views": "views_rate", "opacity
 SHAPES = ("xyz", "scale", "quats")
 GRID_DECAY, ATTENTION_DECAY = 0.01, 1e-4  # AdamW's
 LATE = 0.1  # share of the other rates at the end
+CHOICE = {"face_motion": 0.8, "code": 0.8, "mouth_motion": 0.78, "mouth_code": 0.78}
+"""Share of the steps at which the curriculum ends, and with it the first fall of the published rates."""
+XYZ_SHARE = 0.9  # of the steps, over which the published rate of positions falls
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,21 @@ class Rate:
     weight_decay: float = 0.0
 
 
-def rate_of(name: str, config: Config) -> Rate:
+def published(name: str, share: float, end: float) -> float:
+    """Factor of a rate at a share of the steps, as TalkingGaussian's training sets it."""
+    parts = name.split(".")
+    if parts[0] in ("face", "mouth"):
+        return end ** min(share / XYZ_SHARE, 1.0) if parts[1] == "xyz" else 1.0
+    until = CHOICE.get(parts[0], 0.0)
+    return 0.5 ** (share / until) if share < until else 0.1**share
+
+
+def rate_of(name: str, config: Config, extent: float = 1.0) -> Rate:
     """Of the parameter of a Head with this name."""
     parts = name.split(".")
     if parts[0] in ("face", "mouth"):
         rate = getattr(config, FIELD[parts[1]])
-        return Rate(rate, config.xyz_end if parts[1] in SHAPES else LATE)
+        return Rate(rate * extent if parts[1] == "xyz" else rate, config.xyz_end if parts[1] in SHAPES else LATE)
     if "table" in parts:
         return Rate(config.grid_rate, LATE, GRID_DECAY)
     if "attention" in parts or "weigh" in parts:
@@ -41,10 +53,10 @@ def rate_of(name: str, config: Config) -> Rate:
 class Teacher:
     """AdamW over some parameters of a head; the others stand still."""
 
-    def __init__(self, head: nn.Module, names: list[str], config: Config, factor: float = 1.0) -> None:
-        """`names` of parameters; a `factor` on all rates."""
+    def __init__(self, head: nn.Module, names: list[str], config: Config, factor: float = 1.0, extent: float = 1.0) -> None:
+        """`names` of parameters; a `factor` on all rates; `extent` (UNIT) is one on those of positions."""
         self.names, self.config, self.factor = names, config, factor
-        self.rates = {name: rate_of(name, config) for name in names}
+        self.rates = {name: rate_of(name, config, extent) for name in names}
         self.optimiser = self._made(head)
 
     def _made(self, head: nn.Module) -> torch.optim.AdamW:
@@ -63,11 +75,12 @@ class Teacher:
             })  # fmt: skip
         return torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
 
-    def at(self, share: float) -> None:
-        """Set the rates for a share of the steps: each falls exponentially to its end."""
+    def at(self, share: float, only: tuple[str, ...] | None = None) -> None:
+        """Set the rates for a share of the steps; with `only`, whatever is called otherwise stands still."""
         for name, group in zip(self.names, self.optimiser.param_groups):
             rate = self.rates[name]
-            group["lr"] = self.factor * rate.start * rate.end**share
+            fall = published(name, share, rate.end) if self.config.published_rates else rate.end**share
+            group["lr"] = self.factor * rate.start * fall if only is None or name.split(".")[-1] in only else 0.0
 
     def step(self) -> None:
         """Move by the gradients that there are, and forget them."""

@@ -12,6 +12,7 @@ from likeness.methods.talking_gaussian.field import BASES
 from likeness.methods.talking_gaussian.growth import WIDE_PX, Growth, Rule, grow
 from likeness.methods.talking_gaussian.head import Head
 from likeness.methods.talking_gaussian.lesson import Lesson, beside, of_face, on_green, screened
+from likeness.methods.talking_gaussian.motion import CODE
 from likeness.methods.talking_gaussian.optimiser import Teacher
 from likeness.methods.talking_gaussian.seed import Seed
 from likeness.rig import LIP_COEFFICIENTS
@@ -32,7 +33,7 @@ def distil(head: Head, seeds: tuple[Seed, Seed], lesson: Lesson) -> None:
     Trained from pictures and sound alone they learn hardly any motion in minutes.
     """
     run, config = lesson.run, lesson.config
-    names = [n for n, _ in head.named_parameters() if n.split(".")[0] in ("face_motion", "mouth_motion", "code")]
+    names = [n for n, _ in head.named_parameters() if n.split(".")[0] in ("face_motion", "mouth_motion", "code", "mouth_code")]
     teacher = Teacher(head, names, config, DISTIL_RATE)
     teacher.restore(head, run.resumed)
     fields = [(head.face, seeds[0])] + ([(head.mouth, seeds[1])] if head.mouth is not None else [])
@@ -64,10 +65,10 @@ def train_face(head: Head, lesson: Lesson) -> None:
     """The face before a green screen: still at first, then moving."""
     run, config = lesson.run, lesson.config
     static, steps = config.face_static_steps, config.face_static_steps + config.face_steps
-    teacher = Teacher(head, _names(head, "face", "face_motion", "code"), config)
+    teacher = Teacher(head, _names(head, "face", "face_motion", "code"), config, extent=lesson.extent)
     teacher.restore(head, run.resumed)
     growth = Growth.restored(run.resumed, len(head.face))
-    polish = steps - int(config.polish * steps)
+    polish = steps - int(config.polish[0] * steps)
     for step in run.steps("face", steps):
         rng = run.generator(step)
         share, moving = step / steps, step >= static
@@ -108,7 +109,7 @@ def train_face(head: Head, lesson: Lesson) -> None:
             factor = count * config.size / 2 * picture.head.numel() / config.size**2
             growth.watch(drawn.means2d.grad, drawn.radii, factor)
         teacher.step()
-        if _grows(step, steps, config):
+        if _grows(step, steps, config, config.grow_until[0]):
             growth = _grow(head, "face", teacher, growth, lesson, share, rng, moving)
         if step % LOG_EVERY == 0:
             run.log(loss=total.detach(), gaussians=len(head.face), **{k: v.detach() for k, v in losses.items()})
@@ -124,15 +125,15 @@ def train_mouth(head: Head, lesson: Lesson) -> None:
     assert head.mouth is not None and head.mouth_motion is not None
     run, config = lesson.run, lesson.config
     static, steps = config.mouth_static_steps, config.mouth_static_steps + config.mouth_steps
-    # The code of speech stays as it is: the face, which is settled, moves by it.
-    teacher = Teacher(head, _names(head, "mouth", "mouth_motion"), config)
+    # The face's code of speech stays as it is: the face, which is settled, moves by it.
+    teacher = Teacher(head, _names(head, "mouth", "mouth_motion", "mouth_code"), config, extent=lesson.extent)
     teacher.restore(head, run.resumed)
     growth = Growth.restored(run.resumed, len(head.mouth))
-    polish = steps - int(config.polish * steps)
+    polish = steps - int(config.polish[1] * steps)
     for step in run.steps("mouth", steps):
         rng = run.generator(step)
-        share, moving = step / steps, step >= static
-        teacher.at(share)
+        share, moving, late = step / steps, step >= static, step >= polish
+        teacher.at(share, COLORS if late and config.polish_paints else None)
         t = int(rng.choice(lesson.curriculum.mouth(step, share, not moving)))
         picture = lesson.pictures[t]
         box = lesson.box(picture, t)
@@ -141,12 +142,11 @@ def train_mouth(head: Head, lesson: Lesson) -> None:
         if moving:
             code, upper = lesson.driven(head, t, rng)
             with torch.no_grad():
-                face = head.face_motion(head.face_motion.place(head.face.xyz), code, upper) if config.hook else None
-            moved = head.mouth_motion(head.mouth_motion.place(head.mouth.xyz.detach()), code, face)
+                face = head.face_motion(head.face_motion.place(head.face.xyz), code[:CODE], upper) if config.hook else None
+            moved = head.mouth_motion(head.mouth_motion.place(head.mouth.xyz.detach()), code[-CODE:], face)
         drawn = head.mouth(moved, lesson.clip.motion.pose[t], camera, _bases(share))
         drawn.means2d.retain_grad()
         inside, box = (picture.parts == PARTS["mouth"])[window], box[window]
-        late = step >= polish
         real = torch.where(inside[..., None], picture.image[window], 0.0) if late else screened(picture.image[window], inside)
         seen = drawn.image if late else on_green(drawn.image, drawn.alpha)
         # What the lips will cover is nobody's business here.
@@ -160,7 +160,7 @@ def train_mouth(head: Head, lesson: Lesson) -> None:
         total.backward()
         growth.watch(drawn.means2d.grad, drawn.radii, config.size / 2 * real[..., 0].numel() / config.size**2)
         teacher.step()
-        if _grows(step, steps, config):
+        if _grows(step, steps, config, config.grow_until[1]):
             growth = _grow(head, "mouth", teacher, growth, lesson, share, rng, moving)
         if step % LOG_EVERY == 0:
             run.log(loss=total.detach(), gaussians=len(head.mouth), **{k: v.detach() for k, v in parts.items()})
@@ -174,10 +174,10 @@ def train_mouth(head: Head, lesson: Lesson) -> None:
 def fuse(head: Head, lesson: Lesson) -> None:
     """Both branches over the real torso and background: colours and the face's opacity, or everything."""
     run, config = lesson.run, lesson.config
-    names = _names(head, "face", "mouth", "face_motion", "mouth_motion", "code")
+    names = _names(head, "face", "mouth", "face_motion", "mouth_motion", "code", "mouth_code")
     if not config.fusion_moves:
         names = [f"{b}.{n}" for b in ("face", "mouth") for n in COLORS if getattr(head, b) is not None] + ["face.opacity"]
-    teacher = Teacher(head, names, config, config.fusion_rate if config.fusion_moves else 1.0)
+    teacher = Teacher(head, names, config, config.fusion_rate if config.fusion_moves else 1.0, lesson.extent)
     teacher.restore(head, run.resumed)
     for step in run.steps("fusion", config.fusion_steps):
         rng = run.generator(step)
@@ -226,9 +226,9 @@ def _attention_loss(head, lesson, places, moved, pose, picture, t) -> Tensor:
     return lesson.config.attention_weight * lesson.config.attention_every * loss
 
 
-def _grows(step: int, steps: int, config: Config) -> bool:
+def _grows(step: int, steps: int, config: Config, until: float) -> bool:
     start = min(500, steps // 10)
-    return start <= step <= config.grow_until * steps and step % config.grow_every == 0
+    return start <= step <= until * steps and step % config.grow_every == 0
 
 
 def _grow(
@@ -245,7 +245,7 @@ def _grow(
     first, last = config.faint
     rule = Rule(
         threshold=config.grow_at * (0.4 if branch == "mouth" else 1.0),
-        faint=first + (last - first) * min(share / config.grow_until, 1.0),
+        faint=first + (last - first) * min(share / config.grow_until[branch == "mouth"], 1.0),
         extent=lesson.extent,
         most=config.most,
         too_large=too_large and config.placement == "random",

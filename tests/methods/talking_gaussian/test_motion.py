@@ -189,7 +189,7 @@ def test_training_hears_what_speaking_hears(school):
             alone = lesson.code(head, t, lesson.cond[t])
             first = max(t - 5, 0)
             window = _window(lesson.heard, first, t + 1)
-            assert torch.allclose(head.code(window)[t - first], alone, atol=1e-5)
+            assert torch.allclose(head.hear(window)[t - first], alone, atol=1e-5)
 
 
 def _window(rows, start, stop):
@@ -212,7 +212,7 @@ def test_a_mouth_of_two_blobs_that_one_number_drives_is_learned():
     targets = [_blobs(float(y), pose, camera) for y in wide]
     config = replace(paper(), features=("phones",), network_rate=5e-3, xyz_rate=5e-3, base_rate=3e-2, scale_rate=2e-2)
     head = Head(config, 2, 40)
-    head.code = AudioCode(1, CODE)
+    head.mouth_code = AudioCode(1, CODE)
     with torch.no_grad():
         for field in (head.face, head.mouth):
             field.xyz.copy_(0.4 * torch.rand(len(field), 3) - 0.2)
@@ -220,11 +220,11 @@ def test_a_mouth_of_two_blobs_that_one_number_drives_is_learned():
             field.quats[:, 0] = 1
             field.opacity.fill_(-1.0)
         head.face.opacity.fill_(-20.0)
-    names = [name for name, _ in head.named_parameters() if name.split(".")[0] in ("mouth", "mouth_motion", "code")]
+    names = [name for name, _ in head.named_parameters() if name.split(".")[0] in ("mouth", "mouth_motion", "mouth_code")]
     teacher = Teacher(head, names, config)
 
     def drawn(t: int) -> torch.Tensor:
-        code = head.code(sound[4 * t : 4 * (t + PAST + 1 + FUTURE)])[0]
+        code = head.mouth_code(sound[4 * t : 4 * (t + PAST + 1 + FUTURE)])[0]
         moved = head.mouth_motion(head.mouth_motion.place(head.mouth.xyz.detach()), code, None)
         return head.mouth(moved, pose, camera).image
 

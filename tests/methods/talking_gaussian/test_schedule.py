@@ -17,7 +17,7 @@ from likeness.methods.talking_gaussian.curriculum import FEWEST_PIXELS, Curricul
 from likeness.methods.talking_gaussian.head import Head
 from likeness.methods.talking_gaussian.optimiser import Teacher
 from likeness.methods.talking_gaussian.stages import DEGREE_EVERY, _bases
-from tests.school import paper
+from tests.school import few, paper
 
 TIME, FIRST = 200, 5  # frames, and the first one that is learned from
 STEPS = 50000
@@ -164,8 +164,9 @@ def test_the_published_schedule():
     assert len(config.face_sizes) == len(config.mouth_sizes) == 12
     assert (config.face_sizes[0], config.face_sizes[-1]) == pytest.approx((16, 38.4))
     assert (config.mouth_sizes[0], config.mouth_sizes[-1]) == pytest.approx((64, 57.6))
-    assert config.faint == (0.05, 0.3) and config.grow_every == 100 and config.grow_until * STEPS == 45000
-    assert config.polish * STEPS == 3000 and config.ssim_weight == 0.2 and config.lip_weight == 1
+    assert config.faint == (0.05, 0.3) and config.grow_every == 100 and config.grow_until == (0.98, 0.9)
+    assert [share * STEPS for share in config.polish] == [3000, 1000] and config.polish_paints
+    assert config.ssim_weight == 0.2 and config.lip_weight == 1
 
 
 @pytest.mark.parametrize("size", [256, 512])
@@ -206,7 +207,7 @@ def teacher() -> Teacher:
 def test_decay_is_of_the_grids_and_the_audio_attention_alone(teacher):
     assert {group["betas"] for group in teacher.optimiser.param_groups} == {(0.9, 0.99)}
     for name, group in zip(teacher.names, teacher.optimiser.param_groups):
-        table, attention = name.endswith(".table"), name.startswith(("code.attention", "code.weigh"))
+        table, attention = name.endswith(".table"), "attention" in name or "weigh" in name
         assert group["weight_decay"] == (0.01 if table else 1e-4 if attention else 0.0), name
         assert group["eps"] == (1e-15 if name.split(".")[0] in ("face", "mouth") else 1e-8), name
 
@@ -221,12 +222,31 @@ def test_published_rates_and_where_they_end(teacher):
     }  # fmt: skip
     first = rate()
     assert {name: first[name] for name in wanted} == pytest.approx(wanted)
-    teacher.at(0.5)
+    teacher.at(0.4)
     middle = rate()
+    assert middle["face_motion.first.weight"] == pytest.approx(5e-4 * 0.5**0.5)
     teacher.at(1.0)
     last = rate()
     assert last["face.xyz"] == pytest.approx(1.6e-6)
-    assert all(first[name] > middle[name] > last[name] for name in first)
+    assert last["face_motion.first.weight"] == pytest.approx(5e-5)
+    for name in first:
+        stays = name.split(".")[0] in ("face", "mouth") and not name.endswith("xyz")
+        assert first[name] == middle[name] == last[name] if stays else first[name] > middle[name] > last[name], name
+
+
+def test_other_presets_let_all_rates_fall():
+    config = few()
+    head = Head(config, 5, 6)
+    teacher = Teacher(head, [name for name, _ in head.named_parameters()], config, extent=2.0)
+    lowest = [[group["lr"] for group in teacher.optimiser.param_groups] for share in (0.0, 0.5, 1.0) if not teacher.at(share)]
+    assert all(a > b > c for a, b, c in zip(*lowest))
+    assert dict(zip(teacher.names, lowest[0]))["face.xyz"] == pytest.approx(2 * config.xyz_rate)
+
+
+def test_only_colours_learn_in_the_polish_of_the_published_mouth(teacher):
+    teacher.at(0.99, ("base", "views"))
+    for name, group in zip(teacher.names, teacher.optimiser.param_groups):
+        assert (group["lr"] > 0) == name.endswith((".base", ".views")), name
 
 
 def test_what_is_not_taught_stands_still_and_gathers_no_gradient():

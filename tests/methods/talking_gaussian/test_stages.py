@@ -205,7 +205,7 @@ def test_neither_hair_nor_mouth_is_needed(school, config, monkeypatch):
 @pytest.mark.parametrize("shift", [-70.0, 70.0, 1000.0])
 def test_lips_at_the_border_or_beyond_it_are_no_reason_to_stop(school, shift):
     """The box round the lips is kept within the crop, and what is cut out round it is large enough to be compared."""
-    config = few(mouth_static_steps=1, mouth_steps=3, face_static_steps=1, face_steps=3, polish=0.5, attention_every=1)
+    config = few(mouth_static_steps=1, mouth_steps=3, face_static_steps=1, face_steps=3, polish=(0.5, 0.5), attention_every=1)
     pictures = Bare(school.pictures, (), shift)
     with school.run(f"shifted{shift:.0f}") as run:
         lesson = school.lesson(config, run, pictures)
@@ -223,7 +223,7 @@ def test_lips_at_the_border_or_beyond_it_are_no_reason_to_stop(school, shift):
 
 def test_lip_pixels_before_the_mouth_teach_it_nothing(school, monkeypatch):
     """What is in the box round the lips but not inside the mouth is overwritten: it carries no gradient."""
-    config = few(mouth_static_steps=1, mouth_steps=1, grow_every=100, polish=0.0)
+    config = few(mouth_static_steps=1, mouth_steps=1, grow_every=100, polish=(0.0, 0.0))
     widest = max(school.frames, key=lambda t: int((school.pictures[t].parts == PARTS["mouth"]).sum()))
     drawings = []
     with school.run("lips") as run:
