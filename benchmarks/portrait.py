@@ -1,10 +1,11 @@
 """From a raw video to a portrait that speaks: seconds, memory, and how good it is.
 
-    python -m benchmarks.portrait VIDEO SPEECH [--size 256] [--preset fast] [--work FOLDER]
+    python -m benchmarks.portrait VIDEO SPEECH [--method rigged-gaussians] [--size 256] [--preset fast] [--work FOLDER]
 
 Runs the ordinary commands one after the other, each in a process of its own, and writes
-benchmarks/results/portrait-NAME-SIZE-PRESET.json: wall and processor seconds and peak memory (the largest process) of
-each step, and the table of `evaluate`. Nothing else should run on the machine meanwhile; `load_before` tells.
+benchmarks/results/portrait-NAME-SIZE-PRESET.json (the method's name in front of NAME if it is not the default): wall and
+processor seconds and peak memory (all processes together) of each step, and the table of `evaluate`. A clip that is in
+FOLDER already is not prepared again. Nothing else should run on the machine meanwhile; `load_before` tells.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Settings:
     speech: Positional[Path]
     size: int = 256
     preset: str = "fast"
+    method: str = "rigged-gaussians"
     work: Path | None = None
     """Where clip and portrait are made; a fresh temporary folder by default."""
 
@@ -43,7 +45,7 @@ def main(settings: Settings) -> None:
     about = machine()
     work = settings.work or Path(tempfile.mkdtemp(prefix="likeness-benchmark-"))
     clip, portrait = str(work / "clip"), str(work / "a.portrait")
-    shape = ["--preset", settings.preset, "--size", str(settings.size)]
+    shape = ["--method", settings.method, "--preset", settings.preset, "--size", str(settings.size)]
     steps = {
         "prepare": ["prepare", str(settings.video), clip],
         "train": ["train", clip, portrait, *shape],
@@ -68,7 +70,8 @@ def main(settings: Settings) -> None:
         **{k: v for k, v in judged.items() if k not in ("boxes", "curves", "frames", "sheet")},
         "frames": [judged["frames"][0], judged["frames"][-1]],
     }
-    name = f"portrait-{settings.video.stem}-{settings.size}-{settings.preset}.json"
+    who = settings.video.stem if settings.method == "rigged-gaussians" else f"{settings.method}-{settings.video.stem}"
+    name = f"portrait-{who}-{settings.size}-{settings.preset}.json"
     write_atomically(RESULTS / name, json.dumps(result, indent=1).encode())
     print(json.dumps(result["seconds"], indent=1), json.dumps(result["speak_fps"]))
     print(f"{RESULTS / name}; sheet to look at: {work / 'sheet.png'}")

@@ -19,8 +19,8 @@ from torch import Tensor
 from benchmarks.machine import machine
 from likeness.audio import ROWS_PER_FRAME, Hearing
 from likeness.clip import Clip
-from likeness.methods.rigged_gaussians.voice import FAMILIES, HEARING, Family, Voice
-from likeness.methods.rigged_gaussians.voice_train import BLOCKS, GAP, Lesson, begin, correlation, fit, opening
+from likeness.nn.voice import FAMILIES, HEARING, Family, Voice
+from likeness.nn.voice_train import BLOCKS, GAP, Lesson, begin, correlation, fit, opening
 from likeness.portrait import Heard
 from likeness.rig import Rig
 from likeness.speech import BANDS, Statistics, probabilities

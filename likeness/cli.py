@@ -29,6 +29,10 @@ except ImportError as error:  # OpenCV without its system libraries: not even `-
 
 app = tyro.extras.SubcommandApp()
 Preset = Annotated[Literal["fast", "standard"], arg(help="fast: minutes. standard: the best quality.")]
+AnyPreset = Annotated[
+    Literal["fast", "standard", "paper"],
+    arg(help="fast: minutes. standard: the best quality. paper: a published method as published, which takes hours."),
+]
 Size = Annotated[Literal[256, 512], arg(help="Side of the picture in pixels.")]
 Seed = Annotated[int, arg(help="Of every random choice.")]
 Person = Annotated[str | None, arg(help="Which person: a number from 1, or x,y in pixels of the video.")]
@@ -65,7 +69,7 @@ def train(
     clip: Positional[Path],
     out: Positional[Path],
     method: Annotated[str, arg(help="Or as the first word: likeness train METHOD CLIP/ OUT.portrait.")] = "rigged-gaussians",
-    preset: Preset = "fast",
+    preset: AnyPreset = "fast",
     size: Size = 256,
     seed: Seed = 0,
     json: Json = False,
@@ -148,6 +152,26 @@ def evaluate(
     else:
         show(found)
         print(f"contact sheet: {sheet}")
+
+
+@app.command
+def export(
+    portrait: Positional[Path],
+    out: Positional[Path],
+    frame: Annotated[int | None, arg(help="Of the portrait's own motion, with its lips; default: the average face.")] = None,
+    flat: Annotated[bool, arg(help="Colours that do not change with the view: for walking round the head.")] = False,
+    json: Json = False,
+) -> None:
+    """Portrait -> .ply: the head as Gaussian splats for 3D viewers. Or -> .png: a frame beside what it attends to."""
+    from likeness.export import export as run
+    from likeness.export import export_maps
+
+    if out.suffix.lower() == ".png":
+        names = export_maps(portrait, out, frame=frame or 0)
+        _tell({"out": str(out), "maps": names}, f"{out}: {', '.join(names)}", json)
+        return
+    cloud = run(portrait, out, frame=frame, flat=flat)
+    _tell({"out": str(out), "gaussians": len(cloud)}, f"{out}: {len(cloud)} Gaussians", json)
 
 
 @app.command

@@ -38,6 +38,7 @@ from likeness.camera import Camera
 from likeness.clip import Motion
 from likeness.errors import BadInput, Refused
 from likeness.files import write_atomically
+from likeness.ply import Cloud
 from likeness.video import FPS
 
 FORMAT = "likeness-portrait"
@@ -103,6 +104,21 @@ class Portrait(nn.Module, ABC):
     @abstractmethod
     def render(self, cond: Float[Tensor, "time *cond"], motion: Motion, state: Any = None) -> tuple[Layer, Any]:
         """The head before torso and background, and the state to pass on (None where a method needs none)."""
+
+    def splats(self, cond: Float[Tensor, "1 *cond"] | None = None, motion: Motion | None = None) -> Cloud:
+        """The head as Gaussians that lie still: under one row of conditioning, and the rest of the face (eyes, brows) of
+        one frame of motion; what is None is as on average. Raises BadInput where a method has no Gaussians."""
+        raise BadInput(
+            f"a portrait of {self.method.replace('_', '-')} holds no Gaussians, so there is no cloud of splats to export. "
+            "Train one with the method rigged-gaussians or talking-gaussian."
+        )
+
+    def maps(self, cond: Float[Tensor, "1 *cond"] | None, motion: Motion) -> dict[str, Float[Tensor, "height width"]]:
+        """What a method knows of each pixel of one frame besides its colour, by name; without conditioning, the mean."""
+        raise BadInput(
+            f"a portrait of {self.method.replace('_', '-')} has no attention to show. Train one with talking-gaussian, or "
+            "name a .ply."
+        )
 
     @abstractmethod
     def sizes(self) -> dict[str, int]:

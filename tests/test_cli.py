@@ -80,6 +80,16 @@ def test_train_and_evaluate(clip, portrait_file, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "a.portrait.sheet.png").is_file()
 
 
+def test_export(portrait, portrait_file, tmp_path, capsys):
+    out = tmp_path / "a head.ply"
+    assert run(["export", str(portrait_file), str(out), "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"out": str(out), "gaussians": len(portrait.gaussians)} and printed.count("\n") == 1
+    average = out.read_bytes()
+    assert run(["export", str(portrait_file), str(out), "--frame", "7", "--flat"]) == 0
+    assert "Gaussians" in capsys.readouterr().out and len(out.read_bytes()) < len(average)
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_demo_tells_what_it_made(monkeypatch, capsys, tmp_path, as_json):
     from likeness import demo
@@ -189,6 +199,15 @@ def test_not_a_portrait(fails, tmp_path, portrait_file, speech_file, clip):
     ):  # fmt: skip
         fails(3, "speak", path, speech_file, tmp_path / "out.mp4", says=says)
     fails(3, "evaluate", short, clip.folder, says="cut short")
+    fails(3, "export", short, tmp_path / "a.ply", says="cut short")
+
+
+def test_no_export(fails, tmp_path, portrait_file, portrait):
+    last = len(portrait.stage.motion) - 1
+    for frame in (-1, last + 1):
+        fails(3, "export", portrait_file, tmp_path / "a.ply", "--frame", frame, says=f"0 to {last}")
+    fails(3, "export", portrait_file, tmp_path / "a.obj", says=".ply")
+    fails(3, "export", portrait_file, tmp_path / "nowhere" / "a.ply", says="no folder")
 
 
 def test_places_that_cannot_be_written_are_told_before_the_work(fails, tmp_path, portrait_file, speech_file, clip, actor_video):
@@ -214,6 +233,8 @@ def test_results_never_replace_what_they_are_made_from(fails, tmp_path, portrait
     fails(3, "speak", portrait_file, video, video, says="the speech itself")
     fails(3, "animate", video, actor_video, video, says="the video itself")
     fails(5, "train", clip.folder, video, says="not a portrait")
+    portrait = shutil.copy(portrait_file, tmp_path / "portrait.ply")
+    fails(3, "export", portrait, portrait, says="the portrait itself")
 
 
 # ---- missing asset 4, refused 5, full 6, interrupted 130

@@ -9,6 +9,7 @@ import torch
 
 from likeness import methods, speech
 from likeness.audio import ROWS_PER_FRAME
+from likeness.errors import BadInput
 from likeness.evaluate.rows import features
 from likeness.portrait import Heard, Layer, Portrait, read_header
 
@@ -114,6 +115,19 @@ def test_rendering_gives_pictures_of_the_stage(made, heard, clip):
     assert isinstance(layer, Layer) and layer.rgb.shape == (2, height, width, 3) and layer.alpha.shape == (2, height, width)
     assert float(layer.alpha.min()) >= 0 and float(layer.alpha.max()) <= 1 + 1e-5
     assert layer.rgb.isfinite().all() and float(layer.alpha.mean()) > 0.05  # there is a head
+
+
+def test_splats_are_the_head_or_bad_input(name, made, clip):
+    motion = clip.motion[40:41]
+    try:
+        clouds = [made.splats(), made.splats(made.follow(motion), motion)]
+    except BadInput as error:
+        assert name in str(error).replace("-", "_") and "rigged-gaussians" in str(error)
+        return
+    for cloud in clouds:
+        assert len(cloud) > 100 and (cloud.scales > 0).all() and cloud.sh.shape[1] in (1, 4, 9, 16)
+        assert all(getattr(cloud, field.name).isfinite().all() for field in fields(cloud))
+        assert 0.05 < float(cloud.means.std(0).norm()) < 0.3  # metres: the size of a head
 
 
 def test_two_viewers_can_share_a_portrait(made, heard, clip):

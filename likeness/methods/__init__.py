@@ -46,12 +46,17 @@ def train(
 ) -> Portrait:
     """Make a portrait of a clip and write it to `out`; see the method's `preset` for what the presets mean.
 
-    Raises Refused where `out` is a file that is no portrait, BadInput where it cannot be written: before the work.
+    Raises Refused where `out` is a file that is no portrait, BadInput where it cannot be written or the method has no such
+    preset or size: before the work.
     """
     home = get(method)
     _claim(Path(out))
     clip = clip if isinstance(clip, Clip) else Clip.open(clip)
-    return home.train(clip, out, home.preset(preset, size=size, seed=seed))
+    try:
+        config = home.preset(preset, size=size, seed=seed)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    return home.train(clip, out, config)
 
 
 def _claim(out: Path) -> None:

@@ -105,6 +105,7 @@ def _finish(colours: np.ndarray, cloth: np.ndarray, scale: float) -> UInt8[np.nd
     hidden = ~known & (cloth != OUTSIDE).any(0)
     torso = known & (alpha > 0.5)
     between = np.maximum.accumulate(torso, 1) & np.maximum.accumulate(torso[:, ::-1], 1)[:, ::-1] & hidden
+    between |= _under_hair(torso, hidden)
     far = cv2.distanceTransform(1 - (torso | between).astype(np.uint8), cv2.DIST_L2, 5)
     reach = np.clip((NECK * scale - far) / (3 * scale) + 1, 0, 1)
     middle = between.any(0).astype(np.uint8)[None]  # upwards from the neck, not from the tips of a collar
@@ -115,6 +116,16 @@ def _finish(colours: np.ndarray, cloth: np.ndarray, scale: float) -> UInt8[np.nd
     soft = cv2.blur(rgb, (2 * round(3 * scale) + 1,) * 2)  # nearest colours make streaks
     rgb = np.where((solid > 0)[..., None], rgb, soft)
     return np.round(np.dstack([rgb, alpha * 255])).clip(0, 255).astype(np.uint8)
+
+
+def _under_hair(torso: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Shoulders that long hair covered in every look: hidden, cloth below, and not above where shoulders usually begin."""
+    worn = torso.any(0)
+    if not worn.any():
+        return np.zeros_like(torso)
+    shoulder = np.median(torso.argmax(0)[worn])
+    covered = np.maximum.accumulate(torso[::-1], 0)[::-1] & hidden
+    return covered & (np.arange(len(torso))[:, None] >= shoulder)
 
 
 def _nearest(values: np.ndarray, known: np.ndarray) -> np.ndarray:

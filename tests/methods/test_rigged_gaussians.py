@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from likeness import methods
+from likeness import mesh, methods
 from likeness.errors import BadInput, Exhausted
 from likeness.methods.rigged_gaussians import head_train
 from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.densify import FAINT, GROWN, PER_GAUSSIAN, SHRINK, Growth, densify
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
-from likeness.methods.rigged_gaussians.pictures import Pictures
-from likeness.rig import SIZE, Rig
+from likeness.nn.pictures import Pictures
+from likeness.nn.placement import UNIT
+from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
 from likeness.run import Run
 from tests.takes import SIZE as SIDE
 from tests.takes import tiny
@@ -57,6 +58,28 @@ def test_but_for_the_network_movement_is_linear(gaussians):
     moved = lambda cond: gaussians.means(cond) - gaussians.rest  # noqa: E731
     assert torch.allclose(moved(a + 2 * b), moved(a) + 2 * moved(b), atol=1e-5)
     assert moved(a).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_eyes_and_brows_move_nothing_below_the_nose(gaussians, portrait):
+    """Not even after training: what moves with them by chance in a short clip would move the mouth."""
+    nodes = portrait.rig.mean * UNIT
+    lips = nodes[list(mesh.LIPS)]
+    assert (gaussians.node_above[list(mesh.LIPS + mesh.CHIN)] == 0).all() and gaussians.node_above.max() == 1
+    said = torch.zeros(3, SIZE)
+    said[:, :LIP_COEFFICIENTS] = torch.randn(LIP_COEFFICIENTS, generator=torch.Generator().manual_seed(0))
+    said[1:, LIP_COEFFICIENTS:] = 3 * torch.randn(2, SIZE - LIP_COEFFICIENTS, generator=torch.Generator().manual_seed(1))
+    moved = torch.stack([gaussians.nodes(cond) for cond in said])
+    below = gaussians.node_above == 0
+    assert torch.allclose(moved[1:, below], moved[:1, below].expand(2, -1, -1), atol=1e-6)
+    assert (moved[1:, ~below] - moved[:1, ~below]).abs().max() > 1e-2
+    held = (gaussians.node_above[gaussians.corners.long()] * gaussians.weights).sum(1) == 0
+    still = (gaussians.above == 0) & held
+    means = torch.stack([gaussians.means(cond) for cond in said])
+    assert torch.allclose(means[1:, still], means[:1, still].expand(2, -1, -1), atol=1e-6)
+    at_mouth = (gaussians.rest[:, 1] > lips[:, 1].min()) & (gaussians.rest[:, 1] < lips[:, 1].max())
+    assert at_mouth.sum() > 50 and still[at_mouth].float().mean() > 0.9
+    assert (means[1:, gaussians.above == 1] - means[:1, gaussians.above == 1]).abs().max() > 1e-2
 
 
 @torch.no_grad()
@@ -190,7 +213,7 @@ def test_pictures_that_find_the_disk_full_leave_nothing_and_are_made_again(clip,
     made = lambda: Pictures(clip, clip.train[:3], SIDE, tmp_path / "pictures.raw", 3.0)  # noqa: E731
     with monkeypatch.context() as patch:
         full = lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))  # noqa: E731
-        patch.setattr("likeness.methods.rigged_gaussians.pictures.os.replace", full)
+        patch.setattr("likeness.nn.pictures.os.replace", full)
         with pytest.raises(Exhausted, match=r"pictures\.raw: the disk is full"):
             made()
     assert not list(tmp_path.iterdir())

@@ -14,9 +14,9 @@ from likeness.methods.rigged_gaussians.config import Config, preset
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
 from likeness.methods.rigged_gaussians.head_train import train_head
 from likeness.methods.rigged_gaussians.model import Model
-from likeness.methods.rigged_gaussians.voice import HEARING, Voice
-from likeness.methods.rigged_gaussians.voice_train import train_voice
 from likeness.nn.torso import Torso
+from likeness.nn.voice import HEARING, Voice
+from likeness.nn.voice_train import train_voice
 from likeness.portrait import Stage
 from likeness.rig import Rig
 from likeness.run import CHECKPOINT, Run

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from likeness import mesh
 from likeness.camera import Camera
 from likeness.kernels import Splats, splat
+from likeness.nn.placement import UNIT
 from likeness.rig import LIP_COEFFICIENTS, SIZE
 
-UNIT = 10.0  # model units per metre
 NODE_EMBEDDING = 16
 NODE_WIDTH = 48
 VIEW_RANGE = 2.0  # standard deviations of the training views: beyond, colours that are linear in the view turn to splotches
+VIEW_GAIN = 0.1  # of the view on colours
 NODE_REACH = 0.05  # the node network moves nodes by about this much at most, model units
 
 
@@ -104,8 +105,11 @@ class Gaussians(nn.Module):
 
     def colors(self, pose: Float[Tensor, "4 4"]) -> Float[Tensor, "n 3"]:
         """Colours seen from a camera: c0 + 0.1 C1 v, v the camera's direction in the head frame."""
-        view = ((self.direction(pose) - self.view_centre) / self.view_spread).clamp(-VIEW_RANGE, VIEW_RANGE)
-        return self.color + 0.1 * (self.color_by_view @ view)
+        return self.color + VIEW_GAIN * (self.color_by_view @ self.view(pose))
+
+    def view(self, pose: Float[Tensor, "*n 4 4"]) -> Float[Tensor, "*n 3"]:
+        """v of `colors`: in standard deviations from the mean of the training views, clamped."""
+        return ((self.direction(pose) - self.view_centre) / self.view_spread).clamp(-VIEW_RANGE, VIEW_RANGE)
 
     @staticmethod
     def direction(pose: Float[Tensor, "*n 4 4"]) -> Float[Tensor, "*n 3"]:

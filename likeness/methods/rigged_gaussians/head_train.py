@@ -13,7 +13,7 @@ from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.densify import Growth, densify
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
 from likeness.methods.rigged_gaussians.initialise import initialise, install
-from likeness.methods.rigged_gaussians.pictures import Picture, Pictures
+from likeness.nn.pictures import Picture, Pictures
 from likeness.rig import Rig, lip_opening
 from likeness.run import Run, optimiser_state, restore_optimiser
 

@@ -17,8 +17,10 @@ from likeness.audio import Hearing
 from likeness.clip import Motion
 from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
-from likeness.methods.rigged_gaussians.voice import Voice
+from likeness.methods.rigged_gaussians.still import still
 from likeness.nn.torso import Torso
+from likeness.nn.voice import Voice
+from likeness.ply import Cloud
 from likeness.portrait import (
     Heard,
     Layer,
@@ -32,7 +34,7 @@ from likeness.portrait import (
     stage_motion,
     stage_tensors,
 )
-from likeness.rig import LIP_COEFFICIENTS, Rig
+from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
 
 
 class Model(Portrait):
@@ -75,6 +77,14 @@ class Model(Portrait):
         rows = self.conditioning(cond, motion)
         pictures = [self.gaussians(row, pose, self.stage.camera) for row, pose in zip(rows, motion.pose)]
         return Layer(torch.stack([p.image for p in pictures]), torch.stack([p.alpha for p in pictures])), None
+
+    @torch.no_grad()
+    def splats(self, cond: Float[Tensor, "1 lips"] | None = None, motion: Motion | None = None) -> Cloud:
+        """Of degree 1, for views like those of the stage's motion; see `still` for how exact that is."""
+        lips = self.rig.mean.new_zeros(1, LIP_COEFFICIENTS) if cond is None else cond
+        upper = lips.new_zeros(1, SIZE - LIP_COEFFICIENTS) if motion is None else self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
+        row = self.rig.clip(torch.cat([lips, upper], dim=1))[0]
+        return still(self.gaussians, row, self.stage.motion.pose)
 
     def sizes(self) -> dict[str, int]:
         return {"gaussians": len(self.gaussians), "voice": len(self.voice)}

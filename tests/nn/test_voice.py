@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import torch
 
 from likeness.clip import Clip, Motion
 from likeness.errors import BadInput
-from likeness.methods.rigged_gaussians.voice import HEARING, Voice, voice_distance
-from likeness.methods.rigged_gaussians.voice_train import (
+from likeness.nn import voice_train
+from likeness.nn.voice import HEARING, Voice, voice_distance
+from likeness.nn.voice_train import (
     FAMILIES,
     RATIO,
     Lesson,
     begin,
+    calibrate,
     correlation,
     fit,
     opening,
@@ -88,6 +91,31 @@ def test_lips_that_follow_the_sound_are_learned(taught, family):
     assert correlation(moves, torch.from_numpy(wide.astype(np.float32))) > 0.95
     real = opening(rig, lesson.lips)
     assert RATIO - 0.15 < moves.std() / real.std() < RATIO + 0.15
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("noise", [0.0, 0.5, 1.5], ids=["clear", "blurred", "poor"])
+def test_movement_is_added_where_it_errs_least(taught, monkeypatch, family, noise):
+    """In frames left out the opening moves RATIO as much as the real one, and the lips err no more than if all of them had
+    been enlarged alike until it does."""
+    learned, rig, lesson, _ = taught
+    stir = torch.randn(lesson.lips.shape, generator=torch.Generator().manual_seed(5))
+    harder = replace(lesson, lips=lesson.lips + noise * stir)
+    asked = []
+    monkeypatch.setattr(voice_train, "calibrate", lambda *args: asked.append(args) or calibrate(*args))
+    voice = Voice.restored({f"voice.{k}": v for k, v in learned.state_dict().items()})
+    fit(voice, harder, rig, family)
+    _, _, _, guess, real = asked[0]
+    bias, matrix = voice.memory(family).bias, voice.calibration[FAMILIES.index(family)]
+    wanted = RATIO * opening(rig, real + bias).std()
+    low, high = 0.0, 100.0
+    for _ in range(40):
+        factor = (low + high) / 2
+        low, high = (factor, high) if opening(rig, factor * guess + bias).std() < wanted else (low, factor)
+    fitted, alike = guess @ matrix, low * guess
+    assert opening(rig, fitted + bias).std() == pytest.approx(float(wanted), rel=0.01)
+    error = lambda lips: float((rig.lip_weight * (lips - real).square()).sum(1).mean())  # noqa: E731
+    assert error(fitted) <= error(alike)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

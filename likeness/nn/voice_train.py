@@ -13,7 +13,7 @@ from likeness import mesh
 from likeness.audio import ROWS_PER_FRAME
 from likeness.clip import Clip
 from likeness.errors import BadInput
-from likeness.methods.rigged_gaussians.voice import FAMILIES, HEARING, SPREAD_FLOOR, Family, Memory, Voice, voice_distance
+from likeness.nn.voice import FAMILIES, HEARING, SPREAD_FLOOR, Family, Memory, Voice, voice_distance
 from likeness.phones import PHONES
 from likeness.rig import LIP_COEFFICIENTS, LIP_POINTS, Rig
 from likeness.run import Run

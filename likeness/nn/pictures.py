@@ -36,6 +36,8 @@ class Picture:
     """Soft mask of the head."""
     weight: Float[Tensor, "height width"]
     """In the colour loss."""
+    parts: UInt8[Tensor, "height width"]
+    """As in `likeness.clip.PARTS`."""
 
 
 class Pictures:
@@ -54,7 +56,7 @@ class Pictures:
         shift = np.median((boxes[:, :2] + boxes[:, 2:]) / 2 - centre[frames[:: max(1, len(frames) // 100)]], axis=0)
         corner = centre + shift - np.array(self.crop) / 2
         self.corner = np.clip(np.round(corner), 0, size - np.array(self.crop)).astype(int)
-        self._bytes = self.crop[0] * self.crop[1] * 7
+        self._bytes = self.crop[0] * self.crop[1] * 8
         if not path.is_file() or path.stat().st_size != self._bytes * len(frames):
             self._build()
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - lives as long as the pictures
@@ -75,15 +77,19 @@ class Pictures:
     def _block(self, t: Index, plate: UInt8[np.ndarray, "size size 3"]) -> bytes:
         """Image, what is behind the head, and its mask, in the crop of frame t."""
         image = cv2.resize(self.clip.image(t), (self.size, self.size), interpolation=cv2.INTER_AREA)
-        behind, head = without_head(image, self.clip.parts(t), plate)
+        parts = self.clip.parts(t)
+        behind, head = without_head(image, parts, plate)
+        parts = cv2.resize(parts, (self.size, self.size), interpolation=cv2.INTER_NEAREST)
         x, y = self.corner[t]
         window = np.s_[y : y + self.crop[1], x : x + self.crop[0]]
-        return np.concatenate([image[window], behind[window], head[window][..., None]], axis=2).tobytes()
+        layers = [image[window], behind[window], head[window][..., None], parts[window][..., None]]
+        return np.concatenate(layers, axis=2).tobytes()
 
     def __getitem__(self, t: Index) -> Picture:
         raw = os.pread(self._file.fileno(), self._bytes, self._bytes * self._row[int(t)])
-        stack = torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(self.crop[1], self.crop[0], 7)
-        stack = stack.float().mul_(1 / 255)
+        stack = torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(self.crop[1], self.crop[0], 8)
+        parts = stack[..., 7].contiguous()
+        stack = stack[..., :7].float().mul_(1 / 255)
         x, y = (int(v) for v in self.corner[t])
         return Picture(
             self.camera.cropped(x, y, *self.crop),
@@ -91,6 +97,7 @@ class Pictures:
             stack[..., 3:6].contiguous(),
             stack[..., 6].contiguous(),
             self._weight(t, x, y),
+            parts,
         )
 
     def _weight(self, t: Index, x: int, y: int) -> Float[Tensor, "height width"]:

@@ -1,0 +1,97 @@
+"""TalkingGaussian: persistent Gaussians that speech moves, face and mouth interior apart. See `model` and `stages`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from likeness.audio import Hearing
+from likeness.clip import Clip
+from likeness.errors import BadInput
+from likeness.methods.talking_gaussian.config import Config, preset
+from likeness.methods.talking_gaussian.head import Head
+from likeness.methods.talking_gaussian.lesson import Lesson
+from likeness.methods.talking_gaussian.model import Model
+from likeness.methods.talking_gaussian.seed import seeds, together
+from likeness.methods.talking_gaussian.stages import distil, fuse, train_face, train_mouth
+from likeness.nn.audio_code import hearing
+from likeness.nn.torso import Torso
+from likeness.nn.voice import HEARING, Voice
+from likeness.nn.voice_train import train_voice
+from likeness.portrait import Stage
+from likeness.rig import Rig
+from likeness.run import CHECKPOINT, Run
+from likeness.speech import Statistics
+
+__all__ = ["Config", "Model", "preset", "train"]
+
+FEWEST_FRAMES = 100
+
+
+def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Model:
+    """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
+
+    Raises BadInput when the clip shows the face in under 100 training frames.
+    """
+    out = Path(out)
+    frames = clip.train
+    if len(frames) < FEWEST_FRAMES:
+        raise BadInput(
+            f"{clip.folder}: only {len(frames)} training frames show the face; at least {FEWEST_FRAMES} (4 s) are needed. "
+            "Film a longer take, or one in which the face stays in view."
+        )
+    hears = hearing(config.features) if config.conditioning == "sound" else HEARING
+    for name in hears.features:
+        clip.features(name)  # what is missing is said before the minutes of training, not after
+    settings = {**asdict(config), "clip": clip.header["source"], "camera": clip.header["camera"]}
+    with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
+        rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
+        torso = Torso.fit(clip, config.size, frames)
+        lesson = Lesson(clip, rig, frames, config, run)
+        head = _head(lesson, hears)
+        voice = None
+        if config.conditioning == "motion":
+            voice = train_voice(clip, rig, frames, run) if not run.done("voice") else Voice.restored(run.resumed)
+        model = Model(config, hears, head, voice)
+        model.rig = rig
+        size = (config.size, config.size)
+        background = torch.from_numpy(clip.plate(config.size))
+        model.stage = Stage(clip.camera.scaled(size), clip.motion[torch.from_numpy(clip.take)], background, torso)
+        model.eval().save(out)
+        run.clear("pictures-*")
+        run.clear(CHECKPOINT)  # the portrait is there: other settings may follow
+    return model
+
+
+def _head(lesson: Lesson, hears: Hearing) -> Head:
+    """All stages that are still to be done."""
+    run, config = lesson.run, lesson.config
+    face, mouth = seeds(lesson.clip, lesson.rig, lesson.frames, config)
+    if not config.decompose:
+        face = together(face, mouth)
+    if run.resumed:
+        head = Head.restored(config, run.resumed)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            head = Head(config, len(face.xyz), len(mouth.xyz) if config.decompose else 0)
+        head.face = face.field()
+        if config.decompose:
+            head.mouth = mouth.field()
+        for code in head.heard:
+            statistics = Statistics.of(lesson.heard)
+            code.mean.copy_(statistics.mean)
+            code.std.copy_(statistics.std)
+    moves = config.decompose or not config.speaks_in_color  # or there is no motion to learn
+    if config.distil_steps and moves and not run.done("distil"):
+        distil(head, (face, mouth), lesson)
+    if not run.done("face"):
+        train_face(head, lesson)
+    if config.decompose and not run.done("mouth"):
+        train_mouth(head, lesson)
+    if not run.done("fusion"):
+        fuse(head, lesson)
+    return head
