@@ -187,7 +187,7 @@ class Clip:
         """Frames in which the face was found; motion in the others is interpolated."""
         return self._motion_file["seen"]
 
-    @property
+    @cached_property
     def pixels(self) -> Float[Tensor, "time 478 2"]:
         """The tracked landmarks in pixels of `camera`."""
         motion = self.motion
