@@ -2,8 +2,8 @@
 
     python -m benchmarks.lengths CLIP/ [--methods rigged-gaussians talking-gaussian] [--seconds 5 10 20 45] [--work FOLDER]
 
-Trains each method's `fast` on so much of the prepared clip and writes benchmarks/results/lengths-CLIPNAME.json: the rows
-`tracked`, `sound` and `static` of `evaluate`, always over the same held-out frames.
+Trains each method's `fast` on so much of the prepared clip and writes benchmarks/results/lengths-VIDEO-SIZE.json after each:
+the rows `tracked`, `sound` and `static` of `evaluate`, always over the same held-out frames.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def main(settings: Settings) -> None:
     about = machine()
     work = settings.work or Path(tempfile.mkdtemp(prefix="likeness-lengths-"))
     whole = Clip.open(settings.clip)
+    video = Path(whole.header["source"]["name"])
     found = []
     for seconds in settings.seconds:
         for method in settings.methods:
@@ -69,8 +70,8 @@ def main(settings: Settings) -> None:
             rows = {row["row"]: row for row in table if row["row"] in ROWS}
             found.append({"method": method, "seconds": len(clip.train) / FPS, "train_s": round(spent, 1), "rows": rows})
             print(method, seconds, {name: round(row["mouth"], 2) for name, row in rows.items()}, flush=True)
-    result = {**about, "clip": settings.clip.name, "size": settings.size, "preset": "fast", "found": found}
-    write_atomically(RESULTS / f"lengths-{settings.size}.json", json.dumps(result, indent=1).encode())
+            result = {**about, "video": video.name, "size": settings.size, "preset": "fast", "found": found}
+            write_atomically(RESULTS / f"lengths-{video.stem}-{settings.size}.json", json.dumps(result, indent=1).encode())
 
 
 if __name__ == "__main__":

@@ -19,12 +19,14 @@ A clip is a folder (version 1). Frame ids run from 0 without gaps; a frame witho
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -186,6 +188,12 @@ class Clip:
     def seen(self) -> Bool[Tensor, " time"]:
         """Frames in which the face was found; motion in the others is interpolated."""
         return self._motion_file["seen"]
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What a training depends on: other footage, or the same prepared in another way, is another clip."""
+        motion = hashlib.sha256((self.folder / "motion.npz").read_bytes()).hexdigest()
+        return {"clip": self.header["source"], "camera": self.header["camera"], "motion": motion}
 
     @cached_property
     def pixels(self) -> Float[Tensor, "time 478 2"]:

@@ -47,11 +47,11 @@ def export_maps(portrait: str | os.PathLike, out: str | os.PathLike, *, frame: i
     person = load(portrait)
     one = _frame(person, frame)
     cond = person.follow(one)
+    if cond is None:
+        raise BadInput(f"{portrait}: only its own sound moves this portrait, so there is no tracked frame to show.")
     maps = person.maps(cond, one)
-    panels = []
-    if cond is not None:
-        layer, _ = person.render(cond, one)
-        panels.append((layer.rgb[0].clamp(0, 1) * 255).byte().numpy()[..., ::-1])
+    layer, _ = person.render(cond, one)
+    panels = [(layer.rgb[0].clamp(0, 1) * 255).byte().numpy()[..., ::-1]]
     for values in maps.values():
         bright = (values / values.max().clamp_min(1e-9) * 255).clamp(0, 255).byte().numpy()
         panels.append(cv2.applyColorMap(bright, cv2.COLORMAP_VIRIDIS))

@@ -15,6 +15,7 @@ from likeness.methods.talking_gaussian.config import Config
 from likeness.methods.talking_gaussian.head import Head
 from likeness.methods.talking_gaussian.lesson import Lesson
 from likeness.nn.audio_code import hearing
+from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.pictures import Pictures
 from likeness.nn.voice import HEARING
 from likeness.rig import Rig
@@ -49,7 +50,7 @@ class School:
         self.pictures = Pictures(clip, self.frames, 256, folder / "pictures.raw", 3.0)
 
     def lesson(self, config: Config, run: Run, pictures: Pictures | None = None) -> Lesson:
-        lesson = Lesson(self.clip, self.rig, self.frames, config, run)
+        lesson = Lesson(self.clip, self.rig, self.frames, config, run, perceptual_loss("laplacian"))
         lesson.pictures = pictures or self.pictures
         return lesson
 

@@ -1,4 +1,4 @@
-"""Parts of pictures to compare: random patches, and a box that is large enough to be looked at.
+"""Parts of pictures to compare: random patches.
 
 TalkingGaussian (Li et al. 2024) compares patches of 32 to 42 and of 64 to 96 pixels, of another size at each step, so that
 no seam stays in one place.
@@ -9,10 +9,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
-
-from likeness.nn.perceptual import SMALLEST
-
-Box = tuple[int, int, int, int]
 
 
 def random_patches(
@@ -30,25 +26,3 @@ def random_patches(
     side = int(rng.choice(even))
     cut = pictures.unfold(1, side, side).unfold(2, side, side)  # pictures rows columns channels side side
     return cut.permute(0, 1, 2, 4, 5, 3).flatten(1, 2)
-
-
-def crop_box(box: Box, size: tuple[int, int], smallest: int = SMALLEST) -> Box:
-    """A box (x0, y0, x1, y1; the last two exclusive) grown round its middle to `smallest` pixels to a side, and within a
-    picture of `size` (width, height), whatever it was: beside the picture, empty, or with corners exchanged.
-
-    Raises ValueError for a picture smaller than that.
-    """
-    if min(size) < smallest:
-        raise ValueError(f"crop_box: a picture of {size[0]} x {size[1]} holds no box of {smallest} pixels")
-    left, right = _span(box[0], box[2], size[0], smallest)
-    top, bottom = _span(box[1], box[3], size[1], smallest)
-    return left, top, right, bottom
-
-
-def _span(start: int, stop: int, limit: int, smallest: int) -> tuple[int, int]:
-    start, stop = max(min(start, stop), 0), min(max(start, stop), limit)
-    if stop - start < smallest:
-        start = (start + stop - smallest) // 2
-        start = max(0, min(start, limit - smallest))
-        stop = start + smallest
-    return start, stop

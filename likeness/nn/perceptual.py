@@ -186,7 +186,7 @@ def require_size(what: str, pictures: Pictures) -> None:
     """Raise ValueError where a side has fewer than SMALLEST pixels."""
     height, width = pictures.shape[-3:-1]
     if min(height, width) < SMALLEST:
-        raise ValueError(f"{what}: pictures of {width} x {height}; {SMALLEST} pixels to a side are needed, see `crop_box`")
+        raise ValueError(f"{what}: pictures of {width} x {height}; {SMALLEST} pixels to a side are needed")
 
 
 def _planes(pictures: Pictures) -> Float[Tensor, "flat 3 height width"]:

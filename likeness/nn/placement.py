@@ -108,8 +108,8 @@ def mouth_color(clip: Clip, frames: np.ndarray) -> np.ndarray:
     return np.mean(colors, axis=0) / 255.0 if colors else np.full(3, 0.2)
 
 
-def log_scales(points: np.ndarray) -> np.ndarray:
-    """log(0.8 × root-mean-square distance to the 3 nearest, within .006 to .06), the same in all directions."""
+def log_scales(points: np.ndarray, most: float = 0.06) -> np.ndarray:
+    """log(0.8 × root-mean-square distance to the 3 nearest, within .006 to `most`), the same in all directions."""
     distance = cKDTree(points).query(points, k=4)[0][:, 1:]
-    scale = 0.8 * np.clip(np.sqrt((distance**2).mean(1)), 0.006, 0.06)
+    scale = 0.8 * np.clip(np.sqrt((distance**2).mean(1)), 0.006, most)
     return np.repeat(np.log(scale)[:, None], 3, axis=1)

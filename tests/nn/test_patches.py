@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from likeness.nn.patches import crop_box, random_patches
+from likeness.nn.patches import random_patches
 
 
 @pytest.fixture
@@ -40,32 +40,3 @@ def test_the_gradient_passes(rng) -> None:
     pictures = torch.zeros(2, 64, 64, 3, requires_grad=True)
     random_patches(pictures, (32, 32), rng)[0].sum().backward()
     assert pictures.grad is not None and (pictures.grad[0] == 1).all() and (pictures.grad[1] == 0).all()
-
-
-@pytest.mark.parametrize(
-    ("box", "wanted"),
-    [
-        ((10, 20, 60, 80), (10, 20, 60, 80)),
-        ((100, 100, 110, 104), (89, 86, 121, 118)),  # grown round its middle
-        ((-20, 5, 30, 50), (0, 5, 32, 50)),  # over the left border
-        ((250, 3, 300, 9), (224, 0, 256, 32)),  # over the right one
-        ((-90, -90, -40, -60), (0, 0, 32, 32)),  # beside the picture
-        ((400, 400, 410, 410), (224, 224, 256, 256)),
-        ((50, 50, 50, 50), (34, 34, 66, 66)),  # empty
-        ((60, 80, 10, 20), (10, 20, 60, 80)),  # corners exchanged
-        ((-5, -5, 999, 999), (0, 0, 256, 256)),
-    ],
-)
-def test_boxes(box, wanted) -> None:
-    assert crop_box(box, (256, 256)) == wanted
-
-
-def test_every_box_is_large_enough_and_inside(rng) -> None:
-    for _ in range(500):
-        x0, y0, x1, y1 = crop_box(tuple(rng.integers(-300, 300, 4).tolist()), (97, 64))
-        assert x0 >= 0 and x0 + 32 <= x1 <= 97 and y0 >= 0 and y0 + 32 <= y1 <= 64
-
-
-def test_a_picture_that_is_too_small() -> None:
-    with pytest.raises(ValueError, match="31 x 64"):
-        crop_box((0, 0, 5, 5), (31, 64))

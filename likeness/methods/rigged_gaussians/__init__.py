@@ -40,7 +40,7 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Mode
         )
     for name in HEARING.features:
         clip.features(name)  # what is missing is said before the minutes of training, not after
-    settings = {**asdict(config), "clip": clip.header["source"], "camera": clip.header["camera"]}
+    settings = {**asdict(config), **clip.identity}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames)  # first: it says within seconds when there is none

@@ -18,6 +18,7 @@ from likeness.methods.talking_gaussian.model import Model
 from likeness.methods.talking_gaussian.seed import seeds, together
 from likeness.methods.talking_gaussian.stages import distil, fuse, train_face, train_mouth
 from likeness.nn.audio_code import hearing
+from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.torso import Torso
 from likeness.nn.voice import HEARING, Voice
 from likeness.nn.voice_train import train_voice
@@ -46,11 +47,12 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Mode
     hears = hearing(config.features) if config.conditioning == "sound" else HEARING
     for name in hears.features:
         clip.features(name)  # what is missing is said before the minutes of training, not after
-    settings = {**asdict(config), "clip": clip.header["source"], "camera": clip.header["camera"]}
+    distance = perceptual_loss("auto")  # as is what is wrong with its weights
+    settings = {**asdict(config), **clip.identity, "perceptual": distance.name}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames)
-        lesson = Lesson(clip, rig, frames, config, run)
+        lesson = Lesson(clip, rig, frames, config, run, distance)
         head = _head(lesson, hears)
         voice = None
         if config.conditioning == "motion":

@@ -1,4 +1,4 @@
-"""Settings of TalkingGaussian. Lengths in pixels are meant at 256² and scale with the size."""
+"""Settings of TalkingGaussian."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ class Config:
     """Settings of TalkingGaussian; the defaults are those of `fast` at 256²."""
 
     preset: Literal["fast", "standard", "paper"] = "fast"
-    """fast: minutes on a CPU. standard: the best quality. paper: schedule and conditioning as published."""
+    """fast: minutes on a CPU. standard: more Gaussians and three times the steps. paper: schedule and conditioning as
+    published."""
     size: int = 256
     """Side of the picture in pixels: 256 or 512."""
     seed: int = 0
@@ -89,7 +90,10 @@ class Config:
     alpha_weight: float = 0.02
     motion_weight: float = 1e-5
     attention_weight: float = 1e-4
-    perceptual_weight: float = 0.05
+    lpips_weight: float = 0.02
+    """Of the perceptual loss where LPIPS's weights are in place. Not tried: they were never at hand."""
+    laplacian_weight: float = 0.05
+    """Of the perceptual loss where they are not."""
     noise: float = 0.05
     """Standard deviation of noise on the conditioning under `motion`."""
 
@@ -104,8 +108,14 @@ class Config:
     def __post_init__(self) -> None:
         if self.size not in (256, 512):
             raise ValueError(f"size is {self.size}; this method renders at 256 or 512")
-        if self.hair_apart < 1 or self.batch < 1 or self.attention_every < 1:
-            raise ValueError("batch, hair_apart and attention_every count from 1")
+        if min(self.hair_apart, self.batch, self.attention_every, self.grow_every) < 1:
+            raise ValueError("batch, hair_apart, attention_every and grow_every count from 1")
+        if self.conditioning not in ("motion", "sound") or self.placement not in ("mesh", "random"):
+            raise ValueError(
+                f"conditioning {self.conditioning!r}, placement {self.placement!r}: motion or sound, mesh or random"
+            )
+        if min(self.grow_until) <= 0:
+            raise ValueError("grow_until is a share of the steps above 0")
 
 
 def preset(name: Literal["fast", "standard", "paper"], size: int = 256, seed: int = 0) -> Config:
@@ -147,7 +157,7 @@ def preset(name: Literal["fast", "standard", "paper"], size: int = 256, seed: in
         network_rate=5e-4,
         lip_weight=1.0,
         alpha_weight=1e-3,
-        perceptual_weight=0.5,
+        lpips_weight=0.5,
         noise=0.0,
         grow_at=5e-4,
         grow_until=(0.98, 0.9),

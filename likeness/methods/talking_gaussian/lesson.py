@@ -17,7 +17,7 @@ from likeness.methods.talking_gaussian.curriculum import Curriculum
 from likeness.methods.talking_gaussian.head import Head
 from likeness.nn.audio_code import FUTURE, PAST, AudioCode
 from likeness.nn.patches import random_patches
-from likeness.nn.perceptual import perceptual_loss
+from likeness.nn.perceptual import LaplacianDistance, Lpips
 from likeness.nn.pictures import Picture, Pictures
 from likeness.nn.placement import UNIT
 from likeness.rig import LIP_COEFFICIENTS, Rig
@@ -32,8 +32,18 @@ SPREAD = 1.1  # the extent, over the largest distance of a camera from their mea
 class Lesson:
     """A clip's training frames as a stage sees them."""
 
-    def __init__(self, clip: Clip, rig: Rig, frames: Int[np.ndarray, " frames"], config: Config, run: Run) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        rig: Rig,
+        frames: Int[np.ndarray, " frames"],
+        config: Config,
+        run: Run,
+        distance: Lpips | LaplacianDistance,
+    ) -> None:
         self.clip, self.rig, self.frames, self.config, self.run = clip, rig, frames, config, run
+        self.distance = distance
+        self.noise = config.noise if config.conditioning == "motion" else 0.0
         self.cond = rig.encode(clip.motion)
         self.curriculum = Curriculum(clip, frames, config)
         if config.conditioning == "sound":
@@ -47,11 +57,6 @@ class Lesson:
         path = self.run.folder / f"pictures-{size}.raw"
         return Pictures(self.clip, self.frames, size, path, self.config.lip_weight)
 
-    @cached_property
-    def distance(self) -> torch.nn.Module:
-        """LPIPS where its weights are in place."""
-        return perceptual_loss("auto")
-
     @property
     def extent(self) -> float:
         """UNIT. As published it is how far the head moves; a fixed 0.1 m where Gaussians start on the face."""
@@ -62,7 +67,7 @@ class Lesson:
 
     def driven(self, head: Head, t: Index, rng: np.random.Generator) -> tuple[Float[Tensor, " code"], Float[Tensor, " upper"]]:
         """Code of speech and upper-face values of a frame, with a little noise where motion drives."""
-        noise = torch.from_numpy(rng.standard_normal(self.cond.shape[1]).astype(np.float32)) * self.config.noise
+        noise = torch.from_numpy(rng.standard_normal(self.cond.shape[1]).astype(np.float32)) * self.noise
         row = self.rig.clip((self.cond[t] + noise)[None])[0]
         return self.code(head, t, row), row[LIP_COEFFICIENTS:]
 
@@ -84,7 +89,8 @@ class Lesson:
         if min(drawn.shape[:2]) < sides[0]:
             return drawn.new_zeros(())
         patches = random_patches(torch.stack([drawn, real]), sides, rng)
-        return self.config.perceptual_weight * self.distance(patches[0], patches[1]).mean()
+        weight = self.config.lpips_weight if isinstance(self.distance, Lpips) else self.config.laplacian_weight
+        return weight * self.distance(patches[0], patches[1]).mean()
 
     def box(self, picture: Picture, t: Index) -> Bool[Tensor, "height width"]:
         """The square round the lips, clamped to the crop."""

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from likeness.audio import Hearing
 from likeness.clip import Motion
+from likeness.errors import BadInput
 from likeness.methods.talking_gaussian.config import Config
 from likeness.methods.talking_gaussian.field import Field
-from likeness.methods.talking_gaussian.head import Head, Moved, Places
+from likeness.methods.talking_gaussian.head import Head, Places
 from likeness.methods.talking_gaussian.motion import CODE, UPPER
 from likeness.nn.torso import Torso
 from likeness.nn.voice import Voice
@@ -51,8 +52,13 @@ class Model(Portrait):
         self._places: Places | None = None
 
     def listen(self, heard: Heard) -> Float[Tensor, "time cond"]:
-        """Sound to lip coefficients, at rest in silence; under `sound` to codes of speech, which know no rest."""
+        """Sound to lip coefficients, at rest in silence; under `sound` to codes of speech, which know neither rest nor
+        amplitude: raises BadInput where another amplitude is asked for."""
         if self.voice is None:
+            if heard.amplitude != 1:
+                raise BadInput(
+                    "this portrait moves by sound itself: it knows no amplitude. Leave it at 1, or use another preset."
+                )
             with torch.no_grad():
                 return self.head.hear(heard.features)
         lips = self.voice(heard)
@@ -73,12 +79,7 @@ class Model(Portrait):
         if self._places is None or self.training:
             self._places = self.head.places()
         upper = self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
-        if self.voice is not None:
-            rows = self.rig.clip(torch.cat([cond, upper], dim=1))
-            cond, upper = rows[:, :LIP_COEFFICIENTS], rows[:, LIP_COEFFICIENTS:]
-        else:
-            low, high = self.rig.low[LIP_COEFFICIENTS:], self.rig.high[LIP_COEFFICIENTS:]
-            upper = torch.minimum(torch.maximum(upper, low), high)
+        cond, upper = self._within(cond, upper)
         images, alphas = [], []
         for row, shown, pose in zip(cond, upper, motion.pose):
             code = self.head.codes(row[None])[0]  # one by one: products of matrices round by their number of rows
@@ -94,14 +95,12 @@ class Model(Portrait):
 
     @torch.no_grad()
     def splats(self, cond: Float[Tensor, "1 cond"] | None = None, motion: Motion | None = None) -> Cloud:
-        """Both branches, of degree 2. With neither conditioning nor motion: as they lie, unmoved."""
+        """Both branches, of degree 2."""
         mouth = self.head.mouth
-        moved: Moved | None = None
-        if cond is not None or motion is not None:
-            moved = self.head.move(self.head.places(), *self._driven(cond, motion))
-        clouds = [self.head.face.cloud(moved.face if moved else None)]
+        moved = self.head.move(self.head.places(), *self._driven(cond, motion))
+        clouds = [self.head.face.cloud(moved.face)]
         if isinstance(mouth, Field):
-            clouds.append(mouth.cloud(moved.mouth if moved else None))
+            clouds.append(mouth.cloud(moved.mouth))
         return Cloud(*(torch.cat(rows) for rows in zip(*((c.means, c.quats, c.scales, c.opacities, c.sh) for c in clouds))))
 
     @torch.no_grad()
@@ -114,10 +113,17 @@ class Model(Portrait):
     def _driven(
         self, cond: Float[Tensor, "1 cond"] | None, motion: Motion | None
     ) -> tuple[Float[Tensor, " code"], Float[Tensor, " upper"]]:
-        """Code of speech and upper face of one frame; the mean where there is none."""
+        """Code of speech and upper face of one frame; where there is none the mean, or a code of zeros under `sound`."""
         row = self.rig.mean.new_zeros(1, self._width) if cond is None else cond
         upper = row.new_zeros(1, UPPER) if motion is None else self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
+        row, upper = self._within(row, upper)
         return self.head.codes(row)[0], upper[0]
+
+    def _within(self, cond: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """What drives a frame, within what training showed; codes of speech are as they are."""
+        lips = cond if self.voice is not None else cond.new_zeros(len(cond), LIP_COEFFICIENTS)
+        rows = self.rig.clip(torch.cat([lips, upper], dim=1))
+        return (rows[:, :LIP_COEFFICIENTS] if self.voice is not None else cond), rows[:, LIP_COEFFICIENTS:]
 
     @property
     def _width(self) -> int:

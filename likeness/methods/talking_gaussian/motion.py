@@ -25,7 +25,7 @@ SIDEWAYS = 0.2  # of the mouth's displacement: jaws move up and down
 UPPER = 7
 """Upper-face values of the rig: blink, brows, frown, gaze, wide eyes. The first, blink, goes in as it is."""
 HOOK = 3
-NEAREST = 16  # Gaussians whose vertical displacement the hook averages
+FARTHEST = 16  # Gaussians, moved most, whose vertical displacement the hook averages
 LOG2_ROWS = 17
 HIDDEN, HIDDEN_MOUTH, HIDDEN_GATE = 64, 32, 16
 
@@ -121,6 +121,6 @@ class MouthMotion(nn.Module):
 def hook(face: Offsets) -> Float[Tensor, " hook"]:
     """How far down and up the face moves, and the difference: centimetres, the mean of the farthest Gaussians."""
     down = 100 / UNIT * face.xyz[:, 1]
-    most = min(NEAREST, len(down))
+    most = min(FARTHEST, len(down))
     low, high = -torch.topk(-down, most).values.mean(), torch.topk(down, most).values.mean()
     return torch.stack([high, low, high - low]).detach()

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from likeness.methods.talking_gaussian.config import Config
+from likeness.methods.talking_gaussian.curriculum import FACE_SHARE, MOUTH_SHARE
 
 FIELD = {"xyz": "xyz_rate", "base": "base_rate", "views": "views_rate", "opacity": "opacity_rate", "scale": "scale_rate",
          "quats": "quats_rate"}  # fmt: skip
 SHAPES = ("xyz", "scale", "quats")
 GRID_DECAY, ATTENTION_DECAY = 0.01, 1e-4  # AdamW's
 LATE = 0.1  # share of the other rates at the end
-CHOICE = {"face_motion": 0.8, "code": 0.8, "mouth_motion": 0.78, "mouth_code": 0.78}
+CHOICE = {"face_motion": FACE_SHARE, "code": FACE_SHARE, "mouth_motion": MOUTH_SHARE, "mouth_code": MOUTH_SHARE}
 """Share of the steps at which the curriculum ends, and with it the first fall of the published rates."""
 XYZ_SHARE = 0.9  # of the steps, over which the published rate of positions falls
 

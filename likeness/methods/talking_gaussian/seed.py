@@ -56,7 +56,7 @@ class Seed:
         with torch.no_grad():
             field.xyz.copy_(torch.from_numpy(self.xyz))
             field.base[:, 0] = (torch.from_numpy(self.color) - 0.5) / DEGREE_0
-            field.scale.copy_(torch.from_numpy(log_scales(self.xyz)))
+            field.scale.copy_(torch.from_numpy(log_scales(self.xyz, 0.06 if on_face else np.inf)))
             field.opacity.fill_(1.0 if on_face else float(np.log(0.1 / 0.9)))
             field.quats[:, 0] = 1
         return field

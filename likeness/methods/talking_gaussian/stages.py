@@ -8,7 +8,6 @@ from torch import Tensor
 
 from likeness.clip import PARTS
 from likeness.methods.talking_gaussian.config import Config
-from likeness.methods.talking_gaussian.field import BASES
 from likeness.methods.talking_gaussian.growth import WIDE_PX, Growth, Rule, grow
 from likeness.methods.talking_gaussian.head import Head
 from likeness.methods.talking_gaussian.lesson import Lesson, beside, of_face, on_green, screened
@@ -213,7 +212,7 @@ def _names(head: Head, *branches: str) -> list[str]:
 
 def _bases(share: float) -> int:
     """Colours depend on the view by degree 0 at first, then 1, then 2."""
-    return (min(int(share * PUBLISHED / DEGREE_EVERY), 2) + 1) ** 2 if share * PUBLISHED < 3 * DEGREE_EVERY else BASES
+    return (min(int(share * PUBLISHED / DEGREE_EVERY), 2) + 1) ** 2
 
 
 def _attention_loss(head, lesson, places, moved, pose, picture, t) -> Tensor:
