@@ -95,12 +95,12 @@ def tie(
 
 
 def spread_out(view: View, frames: Int[np.ndarray, " s"], count: int = ANCHORS) -> Int[np.ndarray, " anchors"]:
-    """Frames whose poses are farthest from each other, the first of them the most usual one."""
+    """Frames whose poses are far from each other, the first of them the most usual one."""
     distance = _distances(view[frames], view[frames[:: max(1, len(frames) // 200)]])
     chosen = [int(np.median(distance, axis=1).argmin())]
     nearest = _distances(view[frames], view[frames[chosen]])[:, 0]
     while len(chosen) < min(count, len(frames)):
-        # the very farthest poses are often blinks and slips of the tracker: take the 90th percentile of what is left
+        # the very farthest poses are often blinks and slips of the tracker: take the 90th percentile of distances
         order = np.argsort(nearest)
         chosen.append(int(order[int(0.9 * (len(order) - 1))]))
         nearest = np.minimum(nearest, _distances(view[frames], view[frames[chosen[-1:]]])[:, 0])
