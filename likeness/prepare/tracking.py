@@ -164,11 +164,10 @@ def _flow(
     for i in range(0, len(flow), 8192):
         part, rows = slice(i, i + 8192), row[i : i + 8192]
         distance = ((flow.before[part, None].astype(np.float32) - pixels[flow.first[part]]) ** 2).sum(-1)
-        index = np.argpartition(distance, NEAR, axis=1)[:, :NEAR]
-        weight = 1 / (np.take_along_axis(distance, index, 1) + 1)
+        index, weight = _nearest(distance)
         low, high = rows.min(), rows.max() + 1
         depth = model_depth(shape, fit.view[low:high], fit.coefficients[low:high])[rows - low]
-        near[part] = (np.take_along_axis(depth, index, 1) * weight).sum(1) / weight.sum(1)
+        near[part] = (np.take_along_axis(depth, index, 1) * weight).sum(1)
     return flow, near
 
 
@@ -185,9 +184,15 @@ def _depth_of(
     row = np.searchsorted(frames, t)
     depth = model_depth(shape, view[t : t + 1], fit.coefficients[row : row + 1])[0]
     distance = ((points[:, None] - pixels[t]) ** 2).sum(-1)
+    index, weight = _nearest(distance)
+    return (depth[index] * weight).sum(1)
+
+
+def _nearest(distance: Float[np.ndarray, "n k"]) -> tuple[Int[np.ndarray, "n near"], Float[np.ndarray, "n near"]]:
+    """The landmarks nearest to each point by their squared distances, and weights that sum to 1."""
     index = np.argpartition(distance, NEAR, axis=1)[:, :NEAR]
     weight = 1 / (np.take_along_axis(distance, index, 1) + 1)
-    return (depth[index] * weight).sum(1) / weight.sum(1)
+    return index, weight / weight.sum(1, keepdims=True)
 
 
 def model_depth(shape: Shape, view: View, coefficients: Float[np.ndarray, "t d"]) -> Float[np.ndarray, "t k"]:

@@ -9,21 +9,18 @@ from pathlib import Path
 import torch
 
 from likeness.clip import Clip
-from likeness.errors import BadInput
 from likeness.methods.rigged_gaussians.config import Config, preset
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
 from likeness.methods.rigged_gaussians.head_train import train_head
 from likeness.methods.rigged_gaussians.model import Model
+from likeness.nn.performing import stage_of, training_frames
 from likeness.nn.torso import Torso
 from likeness.nn.voice import HEARING, Voice
 from likeness.nn.voice_train import train_voice
-from likeness.portrait import Stage
 from likeness.rig import Rig
 from likeness.run import CHECKPOINT, Run
 
 __all__ = ["Config", "Model", "preset", "train"]
-
-FEWEST_FRAMES = 100
 
 
 def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Model:
@@ -32,14 +29,7 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Mode
     Raises BadInput when the clip shows the face in under 100 training frames.
     """
     out = Path(out)
-    frames = clip.train
-    if len(frames) < FEWEST_FRAMES:
-        raise BadInput(
-            f"{clip.folder}: only {len(frames)} training frames show the face; at least {FEWEST_FRAMES} (4 s) are needed. "
-            "Film a longer take, or one in which the face stays in view."
-        )
-    for name in HEARING.features:
-        clip.features(name)  # what is missing is said before the minutes of training, not after
+    frames = training_frames(clip, HEARING)
     settings = {**asdict(config), **clip.identity}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
@@ -48,10 +38,7 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Mode
         voice = train_voice(clip, rig, frames, run) if not run.done("voice") else Voice.restored(run.resumed)
         model = Model(config, HEARING, gaussians, voice)
         model.rig = rig
-        size = (config.size, config.size)
-        camera = clip.camera.scaled(size)
-        background = torch.from_numpy(clip.plate(config.size))
-        model.stage = Stage(camera, clip.motion[torch.from_numpy(clip.take)], background, torso)
+        model.stage = stage_of(clip, config.size, torso)
         model.eval().save(out)
         run.clear("pictures-*")
         run.clear(CHECKPOINT)  # the portrait is there: other settings may follow

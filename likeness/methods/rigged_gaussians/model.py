@@ -18,22 +18,10 @@ from likeness.clip import Motion
 from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
 from likeness.methods.rigged_gaussians.still import still
-from likeness.nn.torso import Torso
+from likeness.nn.performing import rig_and_stage, rig_and_stage_state, spoken_lips
 from likeness.nn.voice import Voice
 from likeness.ply import Cloud
-from likeness.portrait import (
-    Heard,
-    Layer,
-    Portrait,
-    Stage,
-    below,
-    header_camera,
-    header_hearing,
-    require,
-    stage_background,
-    stage_motion,
-    stage_tensors,
-)
+from likeness.portrait import Heard, Layer, Portrait, Stage, header_hearing
 from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
 
 
@@ -54,10 +42,7 @@ class Model(Portrait):
 
     def listen(self, heard: Heard) -> Float[Tensor, "time lips"]:
         """Sound to lip coefficients, at rest in silence."""
-        lips = self.voice(heard)
-        low, high = self.rig.low[:LIP_COEFFICIENTS], self.rig.high[:LIP_COEFFICIENTS]
-        lips = torch.minimum(torch.maximum(lips, low), high)
-        return self.rig.rest + heard.activity[:, None] * (lips - self.rig.rest)
+        return spoken_lips(self.voice, self.rig, heard)
 
     def follow(self, motion: Motion) -> Float[Tensor, "time lips"]:
         """Tracked lips instead of sound."""
@@ -90,7 +75,7 @@ class Model(Portrait):
         return {"gaussians": len(self.gaussians), "voice": len(self.voice)}
 
     def extra_state(self) -> dict[str, Tensor]:
-        return {f"rig.{k}": v for k, v in self.rig.state().items()} | stage_tensors(self.stage)
+        return rig_and_stage_state(self.rig, self.stage)
 
     @classmethod
     def blank(cls, header: Mapping[str, Any]) -> Model:
@@ -98,9 +83,4 @@ class Model(Portrait):
         return cls(Config(**header["config"]), header_hearing(header), Gaussians(sizes["gaussians"]), Voice(sizes["voice"]))
 
     def furnish(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        rig = below("rig.", tensors)
-        require("rig", rig, Rig.shapes())
-        self.rig = Rig(**rig)
-        torso = Torso.load(below("stage.torso.", tensors))
-        background = stage_background(header, tensors)
-        self.stage = Stage(header_camera(header), stage_motion(tensors), background, torso)
+        self.rig, self.stage = rig_and_stage(header, tensors)

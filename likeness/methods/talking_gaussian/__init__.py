@@ -10,7 +10,6 @@ import torch
 
 from likeness.audio import Hearing
 from likeness.clip import Clip
-from likeness.errors import BadInput
 from likeness.methods.talking_gaussian.config import Config, preset
 from likeness.methods.talking_gaussian.head import Head
 from likeness.methods.talking_gaussian.lesson import Lesson
@@ -19,17 +18,15 @@ from likeness.methods.talking_gaussian.seed import seeds, together
 from likeness.methods.talking_gaussian.stages import distil, fuse, train_face, train_mouth
 from likeness.nn.audio_code import hearing
 from likeness.nn.perceptual import perceptual_loss
+from likeness.nn.performing import stage_of, training_frames
 from likeness.nn.torso import Torso
 from likeness.nn.voice import HEARING, Voice
 from likeness.nn.voice_train import train_voice
-from likeness.portrait import Stage
 from likeness.rig import Rig
 from likeness.run import CHECKPOINT, Run
 from likeness.speech import Statistics
 
 __all__ = ["Config", "Model", "preset", "train"]
-
-FEWEST_FRAMES = 100
 
 
 def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Model:
@@ -38,16 +35,9 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Mode
     Raises BadInput when the clip shows the face in under 100 training frames.
     """
     out = Path(out)
-    frames = clip.train
-    if len(frames) < FEWEST_FRAMES:
-        raise BadInput(
-            f"{clip.folder}: only {len(frames)} training frames show the face; at least {FEWEST_FRAMES} (4 s) are needed. "
-            "Film a longer take, or one in which the face stays in view."
-        )
     hears = hearing(config.features) if config.conditioning == "sound" else HEARING
-    for name in hears.features:
-        clip.features(name)  # what is missing is said before the minutes of training, not after
-    distance = perceptual_loss("auto")  # as is what is wrong with its weights
+    frames = training_frames(clip, hears)
+    distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
     settings = {**asdict(config), **clip.identity, "perceptual": distance.name}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
@@ -59,9 +49,7 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Mode
             voice = train_voice(clip, rig, frames, run) if not run.done("voice") else Voice.restored(run.resumed)
         model = Model(config, hears, head, voice)
         model.rig = rig
-        size = (config.size, config.size)
-        background = torch.from_numpy(clip.plate(config.size))
-        model.stage = Stage(clip.camera.scaled(size), clip.motion[torch.from_numpy(clip.take)], background, torso)
+        model.stage = stage_of(clip, config.size, torso)
         model.eval().save(out)
         run.clear("pictures-*")
         run.clear(CHECKPOINT)  # the portrait is there: other settings may follow

@@ -16,22 +16,10 @@ from likeness.methods.talking_gaussian.config import Config
 from likeness.methods.talking_gaussian.field import Field
 from likeness.methods.talking_gaussian.head import Head, Places
 from likeness.methods.talking_gaussian.motion import CODE, UPPER
-from likeness.nn.torso import Torso
+from likeness.nn.performing import rig_and_stage, rig_and_stage_state, spoken_lips
 from likeness.nn.voice import Voice
 from likeness.ply import Cloud
-from likeness.portrait import (
-    Heard,
-    Layer,
-    Portrait,
-    Stage,
-    below,
-    header_camera,
-    header_hearing,
-    require,
-    stage_background,
-    stage_motion,
-    stage_tensors,
-)
+from likeness.portrait import Heard, Layer, Portrait, Stage, header_hearing
 from likeness.rig import LIP_COEFFICIENTS, Rig
 
 
@@ -61,10 +49,7 @@ class Model(Portrait):
                 )
             with torch.no_grad():
                 return self.head.hear(heard.features)
-        lips = self.voice(heard)
-        low, high = self.rig.low[:LIP_COEFFICIENTS], self.rig.high[:LIP_COEFFICIENTS]
-        lips = torch.minimum(torch.maximum(lips, low), high)
-        return self.rig.rest + heard.activity[:, None] * (lips - self.rig.rest)
+        return spoken_lips(self.voice, self.rig, heard)
 
     def follow(self, motion: Motion) -> Float[Tensor, "time lips"] | None:
         """Tracked lips instead of sound; None under `sound`."""
@@ -135,7 +120,7 @@ class Model(Portrait):
         return {"face": len(self.head.face), "mouth": mouth, "voice": 0 if self.voice is None else len(self.voice)}
 
     def extra_state(self) -> dict[str, Tensor]:
-        return {f"rig.{k}": v for k, v in self.rig.state().items()} | stage_tensors(self.stage)
+        return rig_and_stage_state(self.rig, self.stage)
 
     @classmethod
     def blank(cls, header: Mapping[str, Any]) -> Model:
@@ -146,9 +131,4 @@ class Model(Portrait):
         return cls(config, header_hearing(header), Head(config, sizes["face"], sizes["mouth"]), voice)
 
     def furnish(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        rig = below("rig.", tensors)
-        require("rig", rig, Rig.shapes())
-        self.rig = Rig(**rig)
-        torso = Torso.load(below("stage.torso.", tensors))
-        background = stage_background(header, tensors)
-        self.stage = Stage(header_camera(header), stage_motion(tensors), background, torso)
+        self.rig, self.stage = rig_and_stage(header, tensors)

@@ -6,14 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from likeness.clip import PARTS
+from likeness.camera import Camera
+from likeness.clip import PARTS, Index
 from likeness.methods.talking_gaussian.config import Config
 from likeness.methods.talking_gaussian.growth import WIDE_PX, Growth, Rule, grow
-from likeness.methods.talking_gaussian.head import Head
+from likeness.methods.talking_gaussian.head import Head, Moved, Places
 from likeness.methods.talking_gaussian.lesson import Lesson, beside, of_face, on_green, screened
 from likeness.methods.talking_gaussian.motion import CODE
 from likeness.methods.talking_gaussian.optimiser import Teacher
 from likeness.methods.talking_gaussian.seed import Seed
+from likeness.nn.pictures import Picture
 from likeness.rig import LIP_COEFFICIENTS
 
 LOG_EVERY = 50
@@ -32,8 +34,7 @@ def distil(head: Head, seeds: tuple[Seed, Seed], lesson: Lesson) -> None:
     Trained from pictures and sound alone they learn hardly any motion in minutes.
     """
     run, config = lesson.run, lesson.config
-    names = [n for n, _ in head.named_parameters() if n.split(".")[0] in ("face_motion", "mouth_motion", "code", "mouth_code")]
-    teacher = Teacher(head, names, config, DISTIL_RATE)
+    teacher = Teacher(head, _names(head, "face_motion", "mouth_motion", "code", "mouth_code"), config, DISTIL_RATE)
     teacher.restore(head, run.resumed)
     fields = [(head.face, seeds[0])] + ([(head.mouth, seeds[1])] if head.mouth is not None else [])
     for step in run.steps("distil", config.distil_steps):
@@ -215,7 +216,9 @@ def _bases(share: float) -> int:
     return (min(int(share * PUBLISHED / DEGREE_EVERY), 2) + 1) ** 2
 
 
-def _attention_loss(head, lesson, places, moved, pose, picture, t) -> Tensor:
+def _attention_loss(
+    head: Head, lesson: Lesson, places: Places, moved: Moved, pose: Tensor, picture: Picture, t: Index
+) -> Tensor:
     """Upper-face values should not count at the lips, and nothing at the hair."""
     maps = head.attention(places, moved, pose, picture.camera)
     lips, hair = lesson.box(picture, t), picture.parts == PARTS["hair"]
@@ -260,7 +263,7 @@ def _grow(
     return growth
 
 
-def _round(box: Tensor, margin: int, picture) -> tuple[tuple[slice, slice], object]:
+def _round(box: Tensor, margin: int, picture: Picture) -> tuple[tuple[slice, slice], Camera]:
     """The window of a crop round a box, with a margin, in whole tiles, and its camera."""
     rows, columns = box.any(1).nonzero()[:, 0], box.any(0).nonzero()[:, 0]
     edges = []
