@@ -33,6 +33,15 @@ class Offsets(NamedTuple):
     """Only for the ablation in which colour speaks instead of motion."""
 
 
+class Shapes(NamedTuple):
+    """What `splat` takes of Gaussians, but their colours."""
+
+    xyz: Float[Tensor, "n 3"]
+    quats: Float[Tensor, "n 4"]
+    scales: Float[Tensor, "n 3"]
+    opacity: Float[Tensor, " n"]
+
+
 class Field(nn.Module):
     """N persistent Gaussians."""
 
@@ -73,35 +82,35 @@ class Field(nn.Module):
 
     def cloud(self, offsets: Offsets | None) -> Cloud:
         """Moved by offsets, for export: metres, degree 2."""
-        xyz = self.xyz if offsets is None else self.xyz + offsets.xyz
-        quats = self.quats if offsets is None or offsets.quats is None else self.quats + offsets.quats
+        xyz, quats, scales, opacity = self.moved(offsets)
         sh = torch.cat([self.base, self.views], dim=1)
         if offsets is not None and offsets.color is not None:
             sh = torch.cat([sh[:, :1] + offsets.color[:, None] / DEGREE_0, sh[:, 1:]], dim=1)
-        return Cloud(xyz / UNIT, F.normalize(quats, dim=-1), self.scales(offsets) / UNIT, self.opacity.sigmoid(), sh)
+        return Cloud(xyz / UNIT, F.normalize(quats, dim=-1), scales / UNIT, opacity, sh)
 
     def forward(self, offsets: Offsets | None, pose: Float[Tensor, "4 4"], camera: Camera, bases: int = BASES) -> Splats:
         """A picture of the Gaussians, moved by `offsets`, without background."""
-        colors = self.colors(pose, bases)
-        if offsets is not None and offsets.color is not None:
-            colors = (colors + offsets.color).clamp_min(0)
-        return self.draw(offsets, colors, pose, camera)
+        return self.draw(self.moved(offsets), self.seen(offsets, pose, bases), pose, camera)
 
-    def draw(
-        self,
-        offsets: Offsets | None,
-        colors: Float[Tensor, "n channels"],
-        pose: Float[Tensor, "4 4"],
-        camera: Camera,
-        frozen: bool = False,
-    ) -> Splats:
-        """A picture with other colours than their own; `frozen`: no gradient reaches the geometry."""
+    def seen(self, offsets: Offsets | None, pose: Float[Tensor, "4 4"], bases: int = BASES) -> Float[Tensor, "n 3"]:
+        """Colours from a camera; offsets change them only in an ablation."""
+        colors = self.colors(pose, bases)
+        return colors if offsets is None or offsets.color is None else (colors + offsets.color).clamp_min(0)
+
+    def moved(self, offsets: Offsets | None) -> Shapes:
+        """Where they are, and in what shape."""
         xyz = self.xyz if offsets is None else self.xyz + offsets.xyz
         quats = self.quats if offsets is None or offsets.quats is None else self.quats + offsets.quats
-        shape = [xyz, F.normalize(quats, dim=-1), self.scales(offsets), self.opacity.sigmoid()]
-        if frozen:
-            shape = [x.detach() for x in shape]
-        xyz, quats, scales, opacity = shape
-        to_camera = torch.linalg.inv(pose)
-        to_camera[:3, 3] *= UNIT
-        return splat(xyz, quats, scales, opacity, colors, to_camera, (camera.focal, camera.focal), camera.centre, camera.size)
+        return Shapes(xyz, quats, self.scales(offsets), self.opacity.sigmoid())
+
+    @staticmethod
+    def draw(shapes: Shapes, colors: Float[Tensor, "n channels"], pose: Float[Tensor, "4 4"], camera: Camera) -> Splats:
+        """A picture of shapes in colours of one's choice."""
+        return splat(*shapes, colors, viewmat(pose), (camera.focal, camera.focal), camera.centre, camera.size)
+
+
+def viewmat(pose: Float[Tensor, "4 4"]) -> Float[Tensor, "4 4"]:
+    """From the head's frame, in UNIT, to the camera's."""
+    to_camera = torch.linalg.inv(pose)
+    to_camera[:3, 3] *= UNIT
+    return to_camera

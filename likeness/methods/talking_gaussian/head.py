@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from likeness import speech
 from likeness.camera import Camera
-from likeness.kernels import Splats
+from likeness.kernels import project, rasterise
 from likeness.methods.talking_gaussian.config import Config
-from likeness.methods.talking_gaussian.field import BASES, Field, Offsets
+from likeness.methods.talking_gaussian.field import BASES, Field, Offsets, Shapes, viewmat
 from likeness.methods.talking_gaussian.motion import CODE, FaceMotion, MouthMotion, MouthPlace, Place
 from likeness.nn.audio_code import AudioCode
 from likeness.nn.mlp import mlp
@@ -101,14 +101,19 @@ class Head(nn.Module):
 
     def draw(
         self, moved: Moved, pose: Float[Tensor, "4 4"], camera: Camera, bases: int = BASES
-    ) -> tuple[Float[Tensor, "height width 3"], Float[Tensor, "height width"], Splats]:
-        """The face before the inside of the mouth: premultiplied colour, alpha, and the face's own picture."""
-        face = self.face(moved.face, pose, camera, bases)
+    ) -> tuple[Float[Tensor, "height width 3"], Float[Tensor, "height width"]]:
+        """The face before the inside of the mouth: premultiplied colour, and alpha."""
         if self.mouth is None:
-            return face.image, face.alpha, face
-        mouth = self.mouth(moved.mouth, pose, camera, bases)
-        through = 1 - face.alpha
-        return face.image + through[..., None] * mouth.image, 1 - through * (1 - mouth.alpha), face
+            return self.face(moved.face, pose, camera, bases)[:2]
+        # Both in one go: what lies behind all of the face is only sorted so.
+        parts = [self.face.moved(moved.face), self.mouth.moved(moved.mouth)]
+        xyz, quats, scales, opacity = (torch.cat(both) for both in zip(*parts))
+        colors = torch.cat([self.face.seen(moved.face, pose, bases), self.mouth.seen(moved.mouth, pose, bases)])
+        lens = (camera.focal, camera.focal), camera.centre, camera.size
+        means2d, conics, depths, radii = project(xyz, quats, scales, viewmat(pose), *lens)
+        front, back = depths.detach().split([len(self.face), len(self.mouth)])
+        order = torch.cat([front, back + front.max()])
+        return rasterise(means2d, conics, colors, opacity, order, radii, camera.size)[:2]
 
     def attention(
         self, places: Places, moved: Moved, pose: Float[Tensor, "4 4"], camera: Camera
@@ -116,4 +121,5 @@ class Head(nn.Module):
         """How much speech and how much the upper face counts in each pixel; geometry learns nothing from it."""
         hearing, upper = places.face.hearing.norm(dim=1), places.face.upper.norm(dim=1)
         colors = torch.stack([hearing, upper, torch.zeros_like(upper)], dim=1)
-        return self.face.draw(moved.face, colors, pose, camera, frozen=True).image[..., :2]
+        shapes = Shapes(*(x.detach() for x in self.face.moved(moved.face)))
+        return self.face.draw(shapes, colors, pose, camera).image[..., :2]

@@ -68,7 +68,7 @@ class Model(Portrait):
         images, alphas = [], []
         for row, shown, pose in zip(cond, upper, motion.pose):
             code = self.head.codes(row[None])[0]  # one by one: products of matrices round by their number of rows
-            image, alpha, _ = self.head.draw(self.head.move(self._places, code, shown), pose, self.stage.camera)
+            image, alpha = self.head.draw(self.head.move(self._places, code, shown), pose, self.stage.camera)
             images.append(image)
             alphas.append(alpha)
         return Layer(torch.stack(images), torch.stack(alphas)), None

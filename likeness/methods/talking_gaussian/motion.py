@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from likeness.kernels import GridShape
 from likeness.methods.talking_gaussian.field import Offsets
 from likeness.nn.encodings import TriPlane
-from likeness.nn.mlp import mlp
+from likeness.nn.mlp import in_stretches, mlp
 from likeness.nn.placement import UNIT
 
 BOUND = 0.15 * UNIT
@@ -72,7 +72,11 @@ class FaceMotion(nn.Module):
         said = torch.cat([code, upper[:1], self.upper(upper[None, 1:])[0]])
         # What is said is the same everywhere: it weighs the layer's columns instead of every Gaussian's inputs.
         weight = self.first.weight[:, self.plane.width :] * said
-        xyz, quats, scale = self.rest((place.base + place.counts @ weight.T).relu()).split([3, 4, 3], dim=1)
+
+        def run(base: Tensor, counts: Tensor) -> Tensor:
+            return self.rest(torch.addmm(base, counts, weight.T).relu())
+
+        xyz, quats, scale = in_stretches(run, place.base, place.counts).split([3, 4, 3], dim=1)
         if self.speaks_in_color:
             return Offsets(torch.zeros_like(xyz), color=xyz)
         return Offsets(REACH * xyz, quats, scale)

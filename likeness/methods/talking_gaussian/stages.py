@@ -189,7 +189,7 @@ def fuse(head: Head, lesson: Lesson) -> None:
             picture = lesson.pictures[t]
             with torch.set_grad_enabled(config.fusion_moves):
                 moved = head.move(places, *lesson.driven(head, t, rng))
-            image, alpha, _ = head.draw(moved, lesson.clip.motion.pose[t], picture.camera)
+            image, alpha = head.draw(moved, lesson.clip.motion.pose[t], picture.camera)
             seen = image + (1 - alpha[..., None]) * picture.behind
             parts = lesson.structure(seen, picture.image, picture.weight if config.lip_weight > 1 else None)
             if config.fusion_moves:

@@ -55,7 +55,7 @@ def test_colour_and_opacity_never_change_with_speech(school, head):
     assert moved.face.color is None and moved.mouth.color is None
     assert moved.mouth.quats is None and moved.mouth.scale is None
     drawn = head.face(moved.face, pose, camera)
-    same = head.face.draw(moved.face, head.face.colors(pose), pose, camera)
+    same = head.face.draw(head.face.moved(moved.face), head.face.colors(pose), pose, camera)
     assert torch.equal(drawn.image, same.image)
 
 
@@ -151,7 +151,7 @@ def test_what_is_worked_out_once_gives_the_pictures_of_every_time(speaker, schoo
     for i in range(3):
         code = speaker.head.codes(rows[i : i + 1, :LIP_COEFFICIENTS])[0]
         moved = speaker.head.move(speaker.head.places(), code, rows[i, LIP_COEFFICIENTS:])
-        image, alpha, _ = speaker.head.draw(moved, motion.pose[i], speaker.stage.camera)
+        image, alpha = speaker.head.draw(moved, motion.pose[i], speaker.stage.camera)
         assert torch.allclose(kept[i].rgb[0], image, atol=1e-6) and torch.allclose(kept[i].alpha[0], alpha, atol=1e-6)
     assert torch.equal(kept[0].rgb, kept[3].rgb)
 
