@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -11,12 +11,13 @@ from numpy import ndarray
 from torch import Tensor
 
 from likeness.audio import Hearing
-from likeness.clip import Clip
+from likeness.clip import Clip, Motion
 from likeness.errors import BadInput
 from likeness.nn.torso import Torso
 from likeness.nn.voice import Voice
 from likeness.portrait import (
     Heard,
+    Portrait,
     Stage,
     below,
     header_camera,
@@ -25,9 +26,10 @@ from likeness.portrait import (
     stage_motion,
     stage_tensors,
 )
-from likeness.rig import LIP_COEFFICIENTS, Rig
+from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
 
 FEWEST_FRAMES = 100
+UPPER = SIZE - LIP_COEFFICIENTS
 
 
 def training_frames(clip: Clip, hearing: Hearing) -> Int[ndarray, " frames"]:
@@ -58,15 +60,54 @@ def stage_of(clip: Clip, size: int, torso: Torso) -> Stage:
     return Stage(clip.camera.scaled((size, size)), motion, torch.from_numpy(clip.plate(size)), torso)
 
 
-def rig_and_stage_state(rig: Rig, stage: Stage) -> dict[str, Tensor]:
-    """As tensors of a portrait file, `rig.*` and `stage.*`."""
-    return {f"rig.{key}": value for key, value in rig.state().items()} | stage_tensors(stage)
+class Performer(Portrait):
+    """A portrait with a rig and a stage, moved by lip coefficients that a voice finds in sound, or (without a voice) by codes
+    of sound themselves. `rig` and `stage` are set by whoever makes it: `train`, or `furnish` from a file."""
 
+    stage: Stage
+    rig: Rig
+    voice: Voice | None
 
-def rig_and_stage(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> tuple[Rig, Stage]:
-    """From a portrait file. Raises BadInput where they do not fit together."""
-    rig = below("rig.", tensors)
-    require("rig", rig, Rig.shapes())
-    torso = Torso.load(below("stage.torso.", tensors))
-    background = stage_background(header, tensors)
-    return Rig(**rig), Stage(header_camera(header), stage_motion(tensors), background, torso)
+    def hear(self, stretch: Float[Tensor, "rows dim"]) -> Float[Tensor, "time code"]:
+        """Codes of a stretch of speech features; only asked for where there is no voice."""
+        raise NotImplementedError
+
+    def listen(self, heard: Heard) -> Float[Tensor, "time cond"]:
+        """Sound to lip coefficients, at rest in silence; without a voice to codes of speech, which know neither rest nor
+        amplitude: raises BadInput where another amplitude is asked for."""
+        if self.voice is None:
+            if heard.amplitude != 1:
+                raise BadInput(
+                    "this portrait moves by sound itself: it knows no amplitude. Leave it at 1, or use another preset."
+                )
+            with torch.no_grad():
+                return self.hear(heard.features)
+        return spoken_lips(self.voice, self.rig, heard)
+
+    def follow(self, motion: Motion) -> Float[Tensor, "time lips"] | None:
+        """Tracked lips instead of sound; None where there is no voice."""
+        return None if self.voice is None else self.rig.encode(motion)[:, :LIP_COEFFICIENTS]
+
+    def recognise(self, mean: Float[Tensor, " dim"], std: Float[Tensor, " dim"]) -> Literal["own", "other"]:
+        return "own" if self.voice is None else self.voice.recognise(mean, std)
+
+    def within(
+        self, cond: Float[Tensor, "time cond"], motion: Motion | None
+    ) -> tuple[Float[Tensor, "time cond"], Float[Tensor, "time upper"]]:
+        """What drives frames and the upper face's values (without motion their mean), within what training showed; codes of
+        speech are as they are."""
+        lips = cond if self.voice is not None else cond.new_zeros(len(cond), LIP_COEFFICIENTS)
+        upper = cond.new_zeros(len(cond), UPPER) if motion is None else self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
+        rows = self.rig.clip(torch.cat([lips, upper], dim=1))
+        return (rows[:, :LIP_COEFFICIENTS] if self.voice is not None else cond), rows[:, LIP_COEFFICIENTS:]
+
+    def extra_state(self) -> dict[str, Tensor]:
+        return {f"rig.{key}": value for key, value in self.rig.state().items()} | stage_tensors(self.stage)
+
+    def furnish(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        rig = below("rig.", tensors)
+        require("rig", rig, Rig.shapes())
+        torso = Torso.load(below("stage.torso.", tensors))
+        background = stage_background(header, tensors)
+        self.rig = Rig(**rig)
+        self.stage = Stage(header_camera(header), stage_motion(tensors), background, torso)

@@ -86,7 +86,7 @@ def test_eyes_and_brows_move_nothing_below_the_nose(gaussians, portrait):
 def test_conditioning_outside_the_percentiles_is_clipped(portrait, clip):
     motion = clip.motion[:1]
     wild = torch.full((1, 8), 40.0)
-    rows = portrait.conditioning(wild, motion)
+    rows = torch.cat(portrait.within(wild, motion), dim=1)
     assert torch.equal(rows[0, :8], portrait.rig.high[:8])
     assert torch.equal(portrait.rig.clip(rows), rows)
     same, _ = portrait.render(portrait.rig.high[None, :8], motion)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,60 +11,38 @@ from torch import Tensor
 
 from likeness.audio import Hearing
 from likeness.clip import Motion
-from likeness.errors import BadInput
 from likeness.methods.talking_gaussian.config import Config
 from likeness.methods.talking_gaussian.field import Field
 from likeness.methods.talking_gaussian.head import Head, Places
-from likeness.methods.talking_gaussian.motion import CODE, UPPER
-from likeness.nn.performing import rig_and_stage, rig_and_stage_state, spoken_lips
+from likeness.methods.talking_gaussian.motion import CODE
+from likeness.nn.performing import Performer
 from likeness.nn.voice import Voice
 from likeness.ply import Cloud
-from likeness.portrait import Heard, Layer, Portrait, Stage, header_hearing
-from likeness.rig import LIP_COEFFICIENTS, Rig
+from likeness.portrait import Layer, header_hearing
+from likeness.rig import LIP_COEFFICIENTS
 
 
-class Model(Portrait):
+class Model(Performer):
     """The portrait: rig, head, voice where motion is what moves it, and the stage."""
 
     method = "talking_gaussian"
 
-    stage: Stage
-    rig: Rig
-
     def __init__(self, config: Config, hearing: Hearing, head: Head, voice: Voice | None) -> None:
-        """`stage` and `rig` are set by whoever makes it: `train`, or `furnish` from a file."""
         super().__init__()
         self.config, self.hearing = config, hearing
         self.head = head
         self.voice = voice
         self._places: Places | None = None
 
-    def listen(self, heard: Heard) -> Float[Tensor, "time cond"]:
-        """Sound to lip coefficients, at rest in silence; under `sound` to codes of speech, which know neither rest nor
-        amplitude: raises BadInput where another amplitude is asked for."""
-        if self.voice is None:
-            if heard.amplitude != 1:
-                raise BadInput(
-                    "this portrait moves by sound itself: it knows no amplitude. Leave it at 1, or use another preset."
-                )
-            with torch.no_grad():
-                return self.head.hear(heard.features)
-        return spoken_lips(self.voice, self.rig, heard)
-
-    def follow(self, motion: Motion) -> Float[Tensor, "time lips"] | None:
-        """Tracked lips instead of sound; None under `sound`."""
-        return None if self.voice is None else self.rig.encode(motion)[:, :LIP_COEFFICIENTS]
-
-    def recognise(self, mean: Float[Tensor, " dim"], std: Float[Tensor, " dim"]) -> Literal["own", "other"]:
-        return "own" if self.voice is None else self.voice.recognise(mean, std)
+    def hear(self, stretch: Float[Tensor, "rows dim"]) -> Float[Tensor, "time code"]:
+        return self.head.hear(stretch)
 
     @torch.no_grad()
     def render(self, cond: Float[Tensor, "time cond"], motion: Motion, state: None = None) -> tuple[Layer, None]:
         """Head pictures; no state is needed. The fields' features are worked out once and kept."""
         if self._places is None or self.training:
             self._places = self.head.places()
-        upper = self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
-        cond, upper = self._within(cond, upper)
+        cond, upper = self.within(cond, motion)
         images, alphas = [], []
         for row, shown, pose in zip(cond, upper, motion.pose):
             code = self.head.codes(row[None])[0]  # one by one: products of matrices round by their number of rows
@@ -100,15 +78,8 @@ class Model(Portrait):
     ) -> tuple[Float[Tensor, " code"], Float[Tensor, " upper"]]:
         """Code of speech and upper face of one frame; where there is none the mean, or a code of zeros under `sound`."""
         row = self.rig.mean.new_zeros(1, self._width) if cond is None else cond
-        upper = row.new_zeros(1, UPPER) if motion is None else self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
-        row, upper = self._within(row, upper)
+        row, upper = self.within(row, motion)
         return self.head.codes(row)[0], upper[0]
-
-    def _within(self, cond: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-        """What drives a frame, within what training showed; codes of speech are as they are."""
-        lips = cond if self.voice is not None else cond.new_zeros(len(cond), LIP_COEFFICIENTS)
-        rows = self.rig.clip(torch.cat([lips, upper], dim=1))
-        return (rows[:, :LIP_COEFFICIENTS] if self.voice is not None else cond), rows[:, LIP_COEFFICIENTS:]
 
     @property
     def _width(self) -> int:
@@ -119,9 +90,6 @@ class Model(Portrait):
         mouth = 0 if self.head.mouth is None else len(self.head.mouth)
         return {"face": len(self.head.face), "mouth": mouth, "voice": 0 if self.voice is None else len(self.voice)}
 
-    def extra_state(self) -> dict[str, Tensor]:
-        return rig_and_stage_state(self.rig, self.stage)
-
     @classmethod
     def blank(cls, header: Mapping[str, Any]) -> Model:
         sizes = header["sizes"]
@@ -129,6 +97,3 @@ class Model(Portrait):
         config = Config(**words)
         voice = Voice(sizes["voice"]) if config.conditioning == "motion" else None
         return cls(config, header_hearing(header), Head(config, sizes["face"], sizes["mouth"]), voice)
-
-    def furnish(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        self.rig, self.stage = rig_and_stage(header, tensors)
