@@ -47,7 +47,7 @@ BEYOND = 0.1 * RANGE  # how far past what training frames showed a pose code may
 
 STEPS = 2000
 FRAMES, PIXELS = 16, 512  # of a step
-GRID_RATE, NET_RATE = 1e-2, 2e-3  # falling to a tenth; the published ones, doubled and times four, for 1 % of the published steps
+GRID_RATE, NET_RATE = 1e-2, 2e-3  # falling to a tenth; published 5e-3 and 5e-4, for 100 times the steps
 ENTROPY, SOLID = 1e-4, 1e-3  # weights of alpha's entropy, and of what parts say: ER-NeRF's (1 - alpha)², and alpha² beyond,
 # or the field paints the background that is near the torso itself
 BEHIND = 0.2  # weight of a pixel that the head hides
