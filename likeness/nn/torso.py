@@ -3,12 +3,14 @@
 A canonical texture of torso and neck, on a canvas that reaches beyond the picture, is bent by a grid of control points
 (`likeness.nn.alignment`) that follows the head: linear in the pose, plus a kernel on the pose and its recent past and
 future that remembers how the clothes sat in the training frames. The head is drawn over it later, so the neck goes on
-behind the chin. Own construction; RAD-NeRF (Tang et al. 2022, section 3.4) has the same idea as a deformed 2D field.
+behind the chin. Its colours follow the pose too (`likeness.nn.shading`). Own construction; RAD-NeRF (Tang et al. 2022,
+section 3.4) has the same idea as a deformed 2D field (`likeness.nn.torso_field`).
 
 Where the torso is (`Motion.torso`) is one row of numbers a frame: displacements (x, y) of the control points in pixels
-of a TRACK² picture, row by row. Live and offline agree as long as `follow` sees the same whole stretch of motion: it
-looks AROUND frames to both sides, which a looped or recorded motion always offers. For a pose that arrives frame by
-frame give what is there; the missing future only costs the smoothed terms (measured: under 0.1 px).
+of a TRACK² picture, row by row, and the pose's POSE numbers, standardised. Live and offline agree as long as `follow`
+sees the same whole stretch of motion: it looks AROUND frames to both sides, which a looped or recorded motion always
+offers. For a pose that arrives frame by frame give what is there; the missing future only costs the smoothed terms
+(measured: under 0.1 px).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from torch import Tensor
 from likeness.camera import to_camera
 from likeness.clip import Clip, Motion
 from likeness.errors import BadInput
+from likeness.nn import shading
 from likeness.nn.alignment import Grid
 from likeness.nn.canvas import TRACK, Aligned, align, first_row, make_texture
 from likeness.nn.warping import draw_over, invert
@@ -46,6 +49,7 @@ class Torso:
         rgba = tensors["texture"].numpy().astype(np.float32) / 255
         rgba[..., :3] *= rgba[..., 3:]
         self._texture = rgba
+        self._shading = tensors["shading"].numpy() if "shading" in tensors else None
 
     # ---- learning --------------------------------------------------------------------------------------------------
 
@@ -59,8 +63,10 @@ class Torso:
         if len(frames) == 0:
             raise BadInput(f"{clip.folder}: no frames to learn the torso from. The clip has no frame with a face.")
         aligned = align(clip, frames)
-        texture = torch.from_numpy(make_texture(clip, aligned, size))
-        return cls(size, cls._learn(clip, aligned) | {"texture": texture, "size": torch.tensor([size])})
+        texture, learned = make_texture(clip, aligned, size), cls._learn(clip, aligned)
+        shade = shading.learn(clip, aligned, texture, learned["centres"][:, :POSE].numpy())
+        learned |= {"texture": torch.from_numpy(texture), "shading": torch.from_numpy(shade), "size": torch.tensor([size])}
+        return cls(size, learned)
 
     @staticmethod
     def _learn(clip: Clip, aligned: Aligned) -> dict[str, Tensor]:
@@ -91,7 +97,8 @@ class Torso:
         t = self._tensors
         x = (pose_features(motion.pose) - t["mean"]) / t["std"]
         x = x.clamp(t["low"] - 0.2, t["high"] + 0.2)
-        return t["offset"] + x[:, :POSE] @ t["weights"] + _kernel(x, t["centres"]) @ t["memory"]
+        warp = t["offset"] + x[:, :POSE] @ t["weights"] + _kernel(x, t["centres"]) @ t["memory"]
+        return torch.cat([warp, x[:, :POSE]], 1)
 
     def draw(
         self, where: Float[Tensor, " torso"], background: UInt8[np.ndarray, "h w 3"] | Float[np.ndarray, "h w 3"]
@@ -99,12 +106,12 @@ class Torso:
         """The torso at one row of `follow` over a background; uint8 0..255 or float32 0..1, as the background is."""
         if background.shape != (self.size, self.size, 3):
             raise ValueError(f"background is {list(background.shape)}, the torso was made for [{self.size} {self.size} 3]")
-        return draw_over(self._texture, self._lattice(where), self._place(), np.ascontiguousarray(background))
+        return draw_over(self._shaded(where), self._lattice(where), self._place(), np.ascontiguousarray(background))
 
     def layer(self, where: Float[Tensor, " torso"]) -> Float[np.ndarray, "h w 4"]:
         """The torso by itself: float32 RGBA 0..1, colours premultiplied by alpha."""
         nothing = np.zeros((self.size, self.size, 4), np.float32)
-        return draw_over(self._texture, self._lattice(where), self._place(), nothing)
+        return draw_over(self._shaded(where), self._lattice(where), self._place(), nothing)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything as plain tensors, for a portrait file."""
@@ -119,6 +126,8 @@ class Torso:
             shapes = {"weights": (POSE, points), "offset": (points,), "memory": (known, points)}
             shapes |= {k: (FEATURES,) for k in ("mean", "std", "low", "high")} | {"centres": (known, FEATURES)}
             wrong = [k for k, shape in shapes.items() if tuple(tensors[k].shape) != shape]
+            if "shading" in tensors and tensors["shading"].shape[::3] != (POSE, 3):
+                wrong.append("shading")
             if wrong or tensors["texture"].ndim != 3 or tensors["texture"].shape[2] != 4:
                 raise BadInput(f"the portrait's torso does not fit together: {', '.join(wrong) or 'texture'}. Train again.")
             return cls(int(tensors["size"][0]), tensors)
@@ -127,8 +136,14 @@ class Torso:
 
     def _lattice(self, where: Tensor) -> np.ndarray:
         rows, columns = self.grid.shape
-        warp = np.ascontiguousarray(where.detach().numpy().reshape(rows, columns, 2), np.float32)
+        warp = np.ascontiguousarray(where.detach().numpy()[:-POSE].reshape(rows, columns, 2), np.float32)
         return invert(warp, self.grid.x0, self.grid.y0, self.grid.step, TRACK)
+
+    def _shaded(self, where: Tensor) -> np.ndarray:
+        """The texture as it looks in the pose. Portraits made before colours followed the pose have no shading."""
+        if self._shading is None:
+            return self._texture
+        return shading.shade(self._texture, self._shading, where.detach().numpy()[-POSE:])
 
     def _place(self) -> tuple[float, float]:
         """Texture pixels per canvas pixel, and the canvas row where the texture begins."""

@@ -106,7 +106,7 @@ def test_control_points_are_where_the_shirt_is(clip, torso):
     rows, columns = torso.grid.shape
 
     def seen(t: int, canvas: np.ndarray) -> np.ndarray:
-        warp = where[t].reshape(rows, columns, 2)
+        warp = where[t, : 2 * rows * columns].reshape(rows, columns, 2)
         return torso.grid.at(warp, canvas[None, :, 0], canvas[None, :, 1])[0]
 
     canvas = points + 40.0
@@ -147,12 +147,37 @@ def test_state_round_trip(clip, torso):
     np.testing.assert_array_equal(torso.draw(where, clip.background), again.draw(where, clip.background))
 
 
+def test_portraits_without_shading_still_load(clip, torso):
+    old = Torso.load({k: v for k, v in torso.state_dict().items() if k != "shading"})
+    where = old.follow(clip.motion)[3]
+    assert np.abs(old.layer(where) - torso.layer(where)).mean() < 0.02
+
+
+def test_a_colour_that_follows_the_pose_is_learned(clip, torso):
+    """A shirt that brightens as the head goes right: what the texture lacks is in the shading."""
+
+    class Lit(Clip):
+        def image(self, t, size=None):
+            return np.clip(super().image(t, size) * (1 + moment(int(t))[0][0] / 100), 0, 255).astype(np.uint8)
+
+    lit = Torso.fit(Lit(clip.folder, clip.header), SIDE, clip.train)
+    where = lit.follow(clip.motion)
+    still = Torso.load({k: v for k, v in lit.state_dict().items() if k != "shading"})
+    t = max(clip.test, key=lambda t: abs(moment(int(t))[0][0]))
+    real = Lit(clip.folder, clip.header).image(t).astype(float)
+    shirt_ = cv2.erode((clip.parts(t) == PARTS["torso"]).astype(np.uint8), np.ones((9, 9))) > 0
+    off, on = (np.abs(x.draw(where[t], clip.background)[shirt_] - real[shirt_]).mean() for x in (still, lit))
+    assert on < 0.7 * off, (on, off)
+
+
 def test_damaged_state_is_refused(torso):
     state = torso.state_dict()
     with pytest.raises(BadInput, match="incomplete"):
         Torso.load({k: v for k, v in state.items() if k != "weights"})
     with pytest.raises(BadInput, match="weights"):
         Torso.load(state | {"weights": state["weights"][:, :-2]})
+    with pytest.raises(BadInput, match="shading"):
+        Torso.load(state | {"shading": state["shading"][1:]})
 
 
 def test_wrong_background_and_no_frames(clip, torso):
