@@ -6,6 +6,7 @@ On the CPU the bodies are Numba kernels (`*_cpu.py`); on other devices the refer
 from likeness.kernels.grid_shape import GridShape, geometric
 from likeness.kernels.harmonics import spherical_harmonics
 from likeness.kernels.hash_grid import hash_grid
+from likeness.kernels.marching import Samples, march, sample_positions
 from likeness.kernels.projection import project
 from likeness.kernels.rasterisation import rasterise
 from likeness.kernels.similarity import ssim, ssim_map
@@ -13,11 +14,14 @@ from likeness.kernels.splatting import Splats, splat
 
 __all__ = [
     "GridShape",
+    "Samples",
     "Splats",
     "geometric",
     "hash_grid",
+    "march",
     "project",
     "rasterise",
+    "sample_positions",
     "spherical_harmonics",
     "splat",
     "ssim",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from likeness.kernels import hash_grid_cpu, rasterisation_cpu, similarity_cpu
+from likeness.kernels import hash_grid_cpu, marching_cpu, rasterisation_cpu, similarity_cpu
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="looks for x86 instructions (vfmadd...ps)"
@@ -50,6 +50,26 @@ def test_the_corners_of_a_cell_are_packed_too(dims: int) -> None:
         code = machine_code(*work)
         assert re.search(rf"{instruction}\b.*%[yz]mm", code)
         assert "vgather" not in code
+
+
+LINES = np.ones((marching_cpu.PLANES, marching_cpu.RAYS))
+RAY, FRAME, SHAPE = np.ones(8), np.ones((7, 3)), np.array([8, 8, 8])
+MARCHING = {
+    "narrow": ([LINES[0], LINES[1], 0.0, 1.0, LINES[2], LINES[3], 256], "vdivpd"),
+    "lay": ([LINES.reshape(-1), 0.5, 256], "vdivpd"),
+    "measure": ([LINES[0], LINES[1], LINES[2], 0.0, 0.5, LINES[3], 256], "vcvtpd2ps"),
+    "observe": ([LINES[0], LINES[1], LINES[2], 1.0, 0.0, 1.0, 1.0, 5.0, LINES[3], 256], "vmulpd"),
+    "number": ([RAY, FRAME, SHAPE, 0.5, 3, np.zeros(64, np.float32), np.zeros(64, np.int32), 64], "vcvttpd2dq"),
+}
+
+
+@pytest.mark.parametrize("name", MARCHING)
+def test_marching_is_packed_and_rounds_as_written(name: str) -> None:
+    """Packed double precision, and nothing fused: the reference rounds every product."""
+    arguments, instruction = MARCHING[name]
+    code = machine_code(getattr(marching_cpu, name), arguments)
+    assert re.search(rf"{instruction}\b.*%[yz]mm", code)
+    assert "vfm" not in code and "vfnm" not in code
 
 
 def test_the_guard_would_notice() -> None:
