@@ -3,6 +3,7 @@
 On the CPU the bodies are Numba kernels (`*_cpu.py`); on other devices the references (`*_reference.py`) run.
 """
 
+from likeness.kernels.compositing import Composite, composite
 from likeness.kernels.grid_shape import GridShape, geometric
 from likeness.kernels.harmonics import spherical_harmonics
 from likeness.kernels.hash_grid import hash_grid
@@ -13,9 +14,11 @@ from likeness.kernels.similarity import ssim, ssim_map
 from likeness.kernels.splatting import Splats, splat
 
 __all__ = [
+    "Composite",
     "GridShape",
     "Samples",
     "Splats",
+    "composite",
     "geometric",
     "hash_grid",
     "march",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from likeness.kernels import hash_grid_cpu, marching_cpu, rasterisation_cpu, similarity_cpu
+from likeness.kernels import compositing_cpu, hash_grid_cpu, marching_cpu, rasterisation_cpu, similarity_cpu
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="looks for x86 instructions (vfmadd...ps)"
@@ -19,6 +19,8 @@ NUMBERS = [CELLS, STRIDES, np.uint32(7), np.uint32(2), True, np.zeros(4096, np.u
 LOOPS = {
     "composite": (rasterisation_cpu.composite, [PLANES, 32, *GAUSSIAN]),
     "differentiate": (rasterisation_cpu.differentiate, [PLANES, 32, *GAUSSIAN, np.zeros(10, np.float32)]),
+    "absorb": (compositing_cpu.absorb, [PLANES, np.float32(0.1), np.zeros(4096, np.float32), 32]),
+    "absorb_each": (compositing_cpu.absorb_each, [PLANES, PLANES, np.zeros(4096, np.float32), 32]),
     "blur_along": (similarity_cpu.blur_along, [PLANES, np.zeros(128, np.float32), 32]),
     "blur_across": (similarity_cpu.blur_across, [PLANES, np.zeros(128, np.float32), 32, similarity_cpu.RING_WEIGHTS]),
     "locate": (hash_grid_cpu.locate, [PLANES, np.float32(9), CELLS, np.zeros(128, np.float32), 32]),
