@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
@@ -13,8 +14,10 @@ from likeness.kernels.arrays import readable
 from likeness.kernels.marching_cpu import march_rays, place
 from likeness.kernels.parallel import parallel
 
-FINEST = 2**-30
-"""The smallest step, as a share of the box's diagonal: lattice points are counted in 32 bits."""
+FINEST = 2**-18
+"""The smallest step, as a share of the box's diagonal: finer ones would be lost on distances in float32."""
+ROOM = 2**26
+"""Samples that there is room for at a time; more rays than have that are marched in parts."""
 
 
 class Samples(NamedTuple):
@@ -43,10 +46,11 @@ def march(
     candidates are at begin + (k + jitter) step, k = 0, 1, 2 ...; begin is where it enters the box, or near where that is
     farther. Those within the box whose cell is not zero are kept, the nearest `most` of them. jitter is in 0..1, one
     number per ray; without it, samples are in the middle of their steps (1/2). Nothing else decides: cells that are
-    passed over are passed over exactly. Rays with numbers that are not finite have no samples.
+    passed over are passed over exactly. Rays with numbers that are not finite have no samples, nor have those that leave
+    the box a million steps away.
 
     There is no gradient, and the result is the same on any number of threads. Raises ValueError for a box without volume,
-    a step that is not positive (or below 2^-30 of the diagonal), most < 1 or near < 0.
+    a step that is not positive (or below 2^-18 of the diagonal), most < 1 or near < 0.
     """
     diagonal = math.dist(low, high)
     if not (all(a < b for a, b in zip(low, high, strict=True)) and math.isfinite(diagonal)) or 0 in occupancy.shape:
@@ -81,14 +85,18 @@ def _march(
     jitter: Tensor,
     near: float,
 ) -> tuple[Tensor, Tensor]:
-    rays = readable(origins), readable(directions), readable(jitter)
-    corners = torch.tensor([low, high], dtype=torch.float64).numpy()
     # Even the shortest directions allowed have no more lattice points within the box.
     most = min(most, int(2 * math.dist(low, high) / step) + 2)
+    box = readable(occupied).view(np.uint8), np.array([low, high], np.float32)
+    how = np.float32(step), most, np.float32(near)
+    parts = [part.split(max(ROOM // most, 1)) for part in (origins, directions, jitter)]
     with parallel() as workers:
-        arrays = march_rays(*rays, readable(occupied).view("uint8"), corners, step, most, near, workers)
-    t, rays_start = map(torch.from_numpy, arrays)
-    return t, rays_start
+        found = [march_rays(*map(readable, rays), *box, *how, workers) for rays in zip(*parts, strict=True)]
+    if len(found) == 1:
+        return torch.from_numpy(found[0][0]), torch.from_numpy(found[0][1])
+    t = torch.cat([torch.from_numpy(distances) for distances, _ in found])
+    counts = torch.cat([torch.from_numpy(starts).diff() for _, starts in found])
+    return t, torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
 def sample_positions(

@@ -6,8 +6,9 @@ exact: an estimate says how far a skip may go, and its last point's cell, reckon
 
 Rays skip to the box around all occupied cells, whole blocks of rays in loops that LLVM vectorises: most rays miss it. Where
 they do not, lattice points get the numbers of their cells in chunks, in another such loop; where steps are much finer than
-cells, blocks of empty cells are skipped as well. One pass counts, a second one fills in, from the first chunk with a sample
-in it. Everything is reckoned as the reference does, to the last bit (`exact`).
+cells, blocks of empty cells are skipped as well. Each block of rays has room for all samples that it might have, of which the
+system lends the memory only where it is written to; a second pass moves them together. Everything is reckoned as the
+reference does, to the last bit (`exact`).
 """
 
 import numpy as np
@@ -24,7 +25,12 @@ WORTH = 40
 """Lattice points along a block's side from which on looking at blocks is cheaper than numbering all (measured)."""
 RAYS = 256
 """Rays that a thread takes at a time."""
-INFINITY = np.inf
+
+ZERO = np.float32(0.0)
+ONE = np.float32(1.0)
+INFINITY = np.float32(np.inf)
+FAR_OFF = np.float32(FARTHEST)
+SHORT = np.float32(SHORTEST)
 
 # Planes of a block of rays, RAYS apart: where the lattice begins and its share of a step, the line, the first lattice point
 # to look at, the one after the last, how many are in the box; whether START and STOP are in doubt; distances that are looked
@@ -59,16 +65,16 @@ def _survey(occupied):
 
 @compiled(exact=True)
 def _frame(blocks, shape, corners):
-    frame = np.empty((7, 3))
+    frame = np.empty((7, 3), np.float32)
     for axis in range(3):
         frame[LOW, axis], frame[HIGH, axis] = corners[0, axis], corners[1, axis]
-        frame[SCALE, axis] = shape[axis] / (corners[1, axis] - corners[0, axis])
+        frame[SCALE, axis] = np.float32(shape[axis]) / (corners[1, axis] - corners[0, axis])
         frame[FIRST, axis], frame[END, axis] = shape[axis], 0
     for x, y, z in np.ndindex(blocks.shape):
         if blocks[x, y, z]:
             for axis, block in enumerate((x, y, z)):
-                frame[FIRST, axis] = min(frame[FIRST, axis], block * BLOCK)
-                frame[END, axis] = max(frame[END, axis], min((block + 1) * BLOCK, shape[axis]))
+                frame[FIRST, axis] = min(frame[FIRST, axis], np.float32(block * BLOCK))
+                frame[END, axis] = max(frame[END, axis], np.float32(min((block + 1) * BLOCK, shape[axis])))
     frame[NEAR] = frame[LOW] + frame[FIRST] / frame[SCALE]
     frame[FAR] = frame[LOW] + frame[END] / frame[SCALE]
     return frame
@@ -82,7 +88,7 @@ def narrow(origin, direction, low, high, begin, end, n):
         a, b = (low - o) / d, (high - o) / d
         # A ray along the planes is between them for ever or never, and the divisions mean nothing.
         beside = INFINITY if (o < low) | (o >= high) else -INFINITY
-        first, last = (min(a, b), max(a, b)) if d != 0 else (beside, -beside)
+        first, last = (min(a, b), max(a, b)) if d != ZERO else (beside, -beside)
         begin[i], end[i] = max(begin[i], first), min(end[i], last)
 
 
@@ -98,20 +104,21 @@ def lay(s, step, n):
         dx, dy, dz = s[i + DIRECTION * RAYS], s[i + (DIRECTION + 1) * RAYS], s[i + (DIRECTION + 2) * RAYS]
         square = dx * dx + dy * dy + dz * dz
         # Zero times a sum is zero unless something in it is not finite.
-        sound = (0.0 * (ox + oy + oz + jitter + square) == 0.0) & (square >= SHORTEST) & (begin < end) & (end < FARTHEST)
-        count = max(np.ceil((end - begin) / step - jitter), 0.0) if sound else 0.0
+        sound = (ZERO * (ox + oy + oz + jitter + square) == ZERO) & (square >= SHORT)
+        sound &= (begin < end) & (end < FAR_OFF * step)
+        count = max(np.ceil((end - begin) / step - jitter), ZERO) if sound else ZERO
         start = np.ceil((s[i + START * RAYS] - begin) / step - jitter)
         stop = np.ceil((s[i + STOP * RAYS] - begin) / step - jitter)
         s[i + COUNT * RAYS] = count
-        s[i + START * RAYS] = start if (start > 0) & (start < count) else (count if start > 0 else 0.0)
-        s[i + STOP * RAYS] = stop if (stop > 0) & (stop < count) else (count if stop > 0 else 0.0)
+        s[i + START * RAYS] = start if (start > ZERO) & (start < count) else (count if start > ZERO else ZERO)
+        s[i + STOP * RAYS] = stop if (stop > ZERO) & (stop < count) else (count if stop > ZERO else ZERO)
 
 
 @compiled(exact=True)
 def measure(begin, jitter, k, shift, step, t, n):
-    """Distances of lattice points k + shift of n rays, rounded as samples are."""
+    """Distances of lattice points k + shift of n rays."""
     for i in range(n):
-        t[i] = np.float64(np.float32(begin[i] + ((k[i] + shift) + jitter[i]) * step))
+        t[i] = begin[i] + ((k[i] + shift) + jitter[i]) * step
 
 
 @compiled(exact=True)
@@ -121,16 +128,16 @@ def observe(origin, direction, t, sign, low, scale, first, end, out, n):
         u = (origin[i] + t[i] * direction[i] - low) * scale
         d = sign * direction[i]
         # A ray along the planes that is not between them is both, for ever.
-        out[i] = 1.0 if ((d >= 0) & (u < first)) | ((d <= 0) & (u >= end)) else out[i]
+        out[i] = ONE if ((d >= ZERO) & (u < first)) | ((d <= ZERO) & (u >= end)) else out[i]
 
 
 @compiled(exact=True)
 def judge(start, stop, count, doubt, n):
     """Doubt is for rays whose points next to START and STOP (four planes of it, as `_prove` asks) are not as they should be."""
     for i in range(n):
-        outside = ((start[i] == 0) | (doubt[i] > 0)) & ((stop[i] == count[i]) | (doubt[i + RAYS] > 0))
-        inside = (start[i] >= stop[i]) | ((doubt[i + 2 * RAYS] == 0) & (doubt[i + 3 * RAYS] == 0))
-        doubt[i] = 0.0 if outside & inside else 1.0
+        outside = ((start[i] == ZERO) | (doubt[i] > ZERO)) & ((stop[i] == count[i]) | (doubt[i + RAYS] > ZERO))
+        inside = (start[i] >= stop[i]) | ((doubt[i + 2 * RAYS] == ZERO) & (doubt[i + 3 * RAYS] == ZERO))
+        doubt[i] = ZERO if outside & inside else ONE
 
 
 @compiled()
@@ -146,7 +153,7 @@ def _load(origins, directions, jitter, first, s, n):
 def _approach(s, frame, near, step, n):
     """Fills in the planes beyond those that `_load` does."""
     s[BEGIN * RAYS : (BEGIN + 1) * RAYS] = near
-    s[START * RAYS : (START + 1) * RAYS] = 0.0
+    s[START * RAYS : (START + 1) * RAYS] = ZERO
     s[STOP * RAYS : (COUNT + 1) * RAYS] = INFINITY
     for axis in range(3):
         o, d = s[(ORIGIN + axis) * RAYS :], s[(DIRECTION + axis) * RAYS :]
@@ -155,10 +162,10 @@ def _approach(s, frame, near, step, n):
     lay(s, step, n)
     begin, jitter, start, stop = s, s[JITTER * RAYS :], s[START * RAYS :], s[STOP * RAYS :]
     doubt, t = s[DOUBT * RAYS :], s[DISTANCE * RAYS :]
-    doubt[: 4 * RAYS] = 0.0
+    doubt[: 4 * RAYS] = ZERO
     for probe in range(4):
-        sign = 1.0 if probe % 2 == 0 else -1.0
-        shift = (-1.0, 0.0, 0.0, -1.0)[probe]
+        sign = ONE if probe % 2 == 0 else -ONE
+        shift = (-ONE, ZERO, ZERO, -ONE)[probe]
         measure(begin, jitter, start if probe % 2 == 0 else stop, shift, step, t, n)
         for axis in range(3):
             o, d = s[(ORIGIN + axis) * RAYS :], s[(DIRECTION + axis) * RAYS :]
@@ -170,7 +177,7 @@ def _approach(s, frame, near, step, n):
 @compiled(exact=True)
 def _coordinate(ray, frame, step, k, axis):
     """Where lattice point k is, in cells along one axis."""
-    t = np.float64(np.float32(ray[BEGIN] + (np.float64(k) + ray[JITTER]) * step))
+    t = ray[BEGIN] + (np.float32(k) + ray[JITTER]) * step
     return (ray[ORIGIN + axis] + t * ray[DIRECTION + axis] - frame[LOW, axis]) * frame[SCALE, axis]
 
 
@@ -181,7 +188,7 @@ def _is_before(ray, frame, step, k, sign):
         d = sign * ray[DIRECTION + axis]
         u = _coordinate(ray, frame, step, k, axis)
         # A ray along an axis's planes that is not between them is both, for ever.
-        if (d >= 0 and u < frame[FIRST, axis]) or (d <= 0 and u >= frame[END, axis]):
+        if (d >= ZERO and u < frame[FIRST, axis]) or (d <= ZERO and u >= frame[END, axis]):
             return True
     return False
 
@@ -189,13 +196,13 @@ def _is_before(ray, frame, step, k, sign):
 @compiled(exact=True)
 def _prove(ray, frame, step, start, stop, count):
     """From which to before which of `count` lattice points those in the occupied box are, from an estimate of it."""
-    while start > 0 and not _is_before(ray, frame, step, start - 1, 1.0):
+    while start > 0 and not _is_before(ray, frame, step, start - 1, ONE):
         start -= 1
-    while stop < count and not _is_before(ray, frame, step, stop, -1.0):
+    while stop < count and not _is_before(ray, frame, step, stop, -ONE):
         stop += 1
-    while start < stop and _is_before(ray, frame, step, start, 1.0):
+    while start < stop and _is_before(ray, frame, step, start, ONE):
         start += 1
-    while start < stop and _is_before(ray, frame, step, stop - 1, -1.0):
+    while start < stop and _is_before(ray, frame, step, stop - 1, -ONE):
         stop -= 1
     return start, stop
 
@@ -214,13 +221,13 @@ def _stretch(ray, frame, blocks, step, start, stop):
     Of an empty block there may be more, but never fewer.
     """
     block = _block(ray, frame, step, start)
-    room = np.float64(stop - start - 1)
+    room = np.float32(stop - start - 1)
     for axis in range(3):
         pace = ray[DIRECTION + axis] * frame[SCALE, axis] * step
         if pace != 0:
-            edge = np.float64(BLOCK * (block[axis] + (1 if pace > 0 else 0)))
+            edge = np.float32(BLOCK * (block[axis] + (1 if pace > ZERO else 0)))
             room = min(room, (edge - _coordinate(ray, frame, step, start, axis)) / pace)
-    n = np.int64(max(room, 0.0)) + 1
+    n = np.int64(max(room, ZERO)) + 1
     if blocks[block]:
         return min(n, CHUNK), False
     while n > 1 and _block(ray, frame, step, start + n - 1) != block:
@@ -237,21 +244,20 @@ def number(ray, frame, shape, step, start, ts, at, n):
     low_x, low_y, low_z = frame[LOW, 0], frame[LOW, 1], frame[LOW, 2]
     scale_x, scale_y, scale_z = frame[SCALE, 0], frame[SCALE, 1], frame[SCALE, 2]
     ny, nz = np.int32(shape[1]), np.int32(shape[2])
-    first = np.float64(start)
+    first = np.float32(start)
     for i in range(n):
-        t = np.float32(begin + ((first + np.float64(np.int32(i))) + jitter) * step)
-        far = np.float64(t)
-        x = np.int32((ox + far * dx - low_x) * scale_x)
-        y = np.int32((oy + far * dy - low_y) * scale_y)
-        z = np.int32((oz + far * dz - low_z) * scale_z)
+        t = begin + ((first + np.float32(np.int32(i))) + jitter) * step
+        x = np.int32((ox + t * dx - low_x) * scale_x)
+        y = np.int32((oy + t * dy - low_y) * scale_y)
+        z = np.int32((oz + t * dz - low_z) * scale_z)
         ts[i] = t
         at[i] = np.int32(np.int32(x * ny + y) * nz + z)
 
 
 @compiled(exact=True)
 def _search(ray, frame, cells, shape, blocks, leaping, step, start, stop, most, ts, at, found):
-    """Puts the distances of at most `most` samples into `found`; returns their number, and where the chunks with them are."""
-    count, first, last = 0, stop, start
+    """Puts the distances of at most `most` samples into `found`, which has room for CHUNK more; returns their number."""
+    count = 0
     while start < stop and count < most:
         n = min(CHUNK, stop - start)
         if leaping:
@@ -260,93 +266,68 @@ def _search(ray, frame, cells, shape, blocks, leaping, step, start, stop, most, 
                 start += n
                 continue
         # Whole vectors: what lies beyond is not looked at.
-        number(ray, frame, shape, step, start, ts, at, (n + 7) & ~7)
-        before = count
+        number(ray, frame, shape, step, start, ts, at, (n + 15) & ~15)
         for i in range(n):
             found[count] = ts[i]
             count += cells[np.uint64(at[i])]
-        if count > before:
-            first, last = min(first, start), start + n
         start += n
-    return min(count, most), first, last
+    return min(count, most)
 
 
 @compiled(parallel=True)
-def _count(origins, directions, jitter, cells, shape, blocks, frame, leaping, step, most, near, spans, starts, workers):
-    """Puts the number of samples of ray i into starts[i + 1]; spans[i]: where its lattice begins, and what to look at."""
+def _find(origins, directions, jitter, occupied, blocks, frame, step, most, near, found, starts, workers):
+    """Puts the samples of each block of rays into its row of `found`, and their number for ray i into starts[i + 1]."""
     rays = origins.shape[0]
+    shape, cells = np.array(occupied.shape), occupied.reshape(-1)
+    leaping = WORTH * step * frame[SCALE].max() <= BLOCK
     counter = np.zeros(1, np.int64)
     for _worker in prange(workers):
-        s, ray = np.empty(PLANES * RAYS), np.empty(8)
+        s, ray = np.empty(PLANES * RAYS, np.float32), np.empty(8, np.float32)
         ts, at = np.empty(CHUNK, np.float32), np.empty(CHUNK, np.int32)
-        found = np.empty(most + CHUNK, np.float32)
         for _ in range(rays):
-            block = take(counter) * RAYS
-            if block >= rays:
+            row = take(counter)
+            first = row * RAYS
+            if first >= rays:
                 break
-            n = min(RAYS, rays - block)
-            _load(origins, directions, jitter, block, s, n)
+            n, total = min(RAYS, rays - first), 0
+            _load(origins, directions, jitter, first, s, n)
             _approach(s, frame, near, step, n)
             for i in range(n):
-                doubtful = s[i + DOUBT * RAYS] > 0
+                doubtful = s[i + DOUBT * RAYS] > ZERO
                 start, stop = np.int64(s[i + START * RAYS]), np.int64(s[i + STOP * RAYS])
                 if doubtful | (start < stop):
                     for k in range(8):
                         ray[k] = s[i + k * RAYS]
                     if doubtful:
                         start, stop = _prove(ray, frame, step, start, stop, np.int64(s[i + COUNT * RAYS]))
-                    if start < stop:
-                        count, start, stop = _search(
-                            ray, frame, cells, shape, blocks, leaping, step, start, stop, most, ts, at, found
-                        )
-                        starts[block + i + 1] = count
-                        spans[block + i, 0], spans[block + i, 1], spans[block + i, 2] = ray[BEGIN], start, stop
+                    room = found[row, total:]
+                    count = _search(ray, frame, cells, shape, blocks, leaping, step, start, stop, most, ts, at, room)
+                    starts[first + i + 1] = count
+                    total += count
 
 
 @compiled(parallel=True)
-def _fill(origins, directions, jitter, cells, shape, blocks, frame, leaping, step, most, spans, starts, t, workers):
-    rays = origins.shape[0]
-    counter = np.zeros(1, np.int64)
-    for _worker in prange(workers):
-        ray = np.empty(8)
-        ts, at = np.empty(CHUNK, np.float32), np.empty(CHUNK, np.int32)
-        found = np.empty(most + CHUNK, np.float32)
-        for _ in range(rays):
-            block = take(counter) * RAYS
-            if block >= rays:
-                break
-            for i in range(block, min(block + RAYS, rays)):
-                count = starts[i + 1] - starts[i]
-                if count > 0:
-                    ray[BEGIN], ray[JITTER] = spans[i, 0], jitter[i]
-                    for axis in range(3):
-                        ray[ORIGIN + axis], ray[DIRECTION + axis] = origins[i, axis], directions[i, axis]
-                    start, stop = np.int64(spans[i, 1]), np.int64(spans[i, 2])
-                    _search(ray, frame, cells, shape, blocks, leaping, step, start, stop, count, ts, at, found)
-                    for k in range(count):
-                        t[starts[i] + k] = found[k]
+def _gather(found, starts, t):
+    for row in prange(found.shape[0]):
+        first, end = starts[row * RAYS], starts[min((row + 1) * RAYS, starts.shape[0] - 1)]
+        for k in range(end - first):
+            t[first + k] = found[row, k]
 
 
 @compiled()
 def march_rays(origins, directions, jitter, occupied, corners, step, most, near, workers):
     """Distances [M] of all samples, and where each ray's begin [N + 1]."""
-    shape = np.array(occupied.shape)
+    rays = origins.shape[0]
     blocks = _survey(occupied)
-    frame = _frame(blocks, shape, corners)
-    starts = np.zeros(origins.shape[0] + 1, np.int64)
-    spans = np.empty((origins.shape[0], 3))
-    cells = occupied.reshape(-1)
-    leaping = WORTH * step * frame[SCALE].max() <= BLOCK
+    frame = _frame(blocks, np.array(occupied.shape), corners)
+    found = np.empty(((rays + RAYS - 1) // RAYS, RAYS * most + CHUNK), np.float32)
+    starts = np.zeros(rays + 1, np.int64)
     if frame[FIRST, 0] < frame[END, 0]:
-        rays = origins, directions, jitter
-        _count(*rays, cells, shape, blocks, frame, leaping, step, most, near, spans, starts, workers)
-    most = starts.max()
-    for i in range(origins.shape[0]):
+        _find(origins, directions, jitter, occupied, blocks, frame, step, most, near, found, starts, workers)
+    for i in range(rays):
         starts[i + 1] += starts[i]
     t = np.empty(starts[-1], np.float32)
-    if most > 0:
-        rays = origins, directions, jitter
-        _fill(*rays, cells, shape, blocks, frame, leaping, step, most, spans, starts, t, workers)
+    _gather(found, starts, t)
     return t, starts
 
 

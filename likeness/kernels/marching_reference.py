@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-FARTHEST = 1e30
-"""A ray that leaves the box farther away than this has no samples: float32 would not hold its distances."""
+FARTHEST = 1e6
+"""How many steps away a ray may leave the box: farther on, float32 would not tell its samples apart."""
 SHORTEST = 0.25
 """The square of the shortest direction: a ray with a shorter one, which is not a unit vector, has no samples."""
 RAYS = 4096
@@ -24,8 +24,8 @@ def march(
 ) -> tuple[Tensor, Tensor]:
     """The definition of `likeness.kernels.march`, for any device: distances [m] and offsets [n + 1].
 
-    Reckoned in double precision but for the distances themselves, whose rounding to float32 decides which cell a sample
-    is in: every body gives the same samples, to the last bit.
+    Every product and every sum is rounded to float32, none fused: a body that does the same gives the same samples, to the
+    last bit.
     """
     pieces = zip(origins.split(RAYS), directions.split(RAYS), jitter.split(RAYS))
     found = [_march(*piece, occupancy != 0, low, high, step, most, near) for piece in pieces]
@@ -35,15 +35,17 @@ def march(
 
 
 def _march(origins, directions, jitter, occupied, low, high, step, most, near) -> tuple[Tensor, Tensor]:
-    o, d, shift = origins.double(), directions.double(), jitter.double()
-    low, high, shape = (o.new_tensor(numbers) for numbers in (low, high, occupied.shape))
+    o, d, shift = origins.float(), directions.float(), jitter.float()
+    low, high, shape, step, near = (o.new_tensor(numbers) for numbers in (low, high, occupied.shape, step, near))
     begin, end = crossing(o, d, low, high, near)
     good = torch.cat([o, d, shift[:, None]], -1).isfinite().all(-1)
-    good = good & (d[:, 0] * d[:, 0] + d[:, 1] * d[:, 1] + d[:, 2] * d[:, 2] >= SHORTEST) & (begin < end) & (end < FARTHEST)
+    good = (
+        good & (d[:, 0] * d[:, 0] + d[:, 1] * d[:, 1] + d[:, 2] * d[:, 2] >= SHORTEST) & (begin < end) & (end < FARTHEST * step)
+    )
     lengths = ((end - begin) / step - shift).ceil().where(good, 0)
     k = torch.arange(int(lengths.max().clamp(min=0)) if len(lengths) else 0, device=o.device)
-    t = (begin[:, None] + (k.double() + shift[:, None]) * step).float()
-    u = (o[:, None] + t.double()[..., None] * d[:, None] - low) * (shape / (high - low))
+    t = begin[:, None] + (k.float() + shift[:, None]) * step
+    u = (o[:, None] + t[..., None] * d[:, None] - low) * (shape / (high - low))
     inside = ((u >= 0) & (u < shape)).all(-1) & (k < lengths[:, None])
     x, y, z = u.where(inside[..., None], 0).long().unbind(-1)
     kept = inside & occupied[x, y, z]
@@ -51,7 +53,7 @@ def _march(origins, directions, jitter, occupied, low, high, step, most, near) -
     return t[kept], kept.sum(-1)
 
 
-def crossing(origins: Tensor, directions: Tensor, low: Tensor, high: Tensor, near: float) -> tuple[Tensor, Tensor]:
+def crossing(origins: Tensor, directions: Tensor, low: Tensor, high: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
     """Distances at which rays enter the box (not before `near`) and leave it; those that miss leave before they enter."""
     a, b = (low - origins) / directions, (high - origins) / directions
     first, last = torch.minimum(a, b), torch.maximum(a, b)
