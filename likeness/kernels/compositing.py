@@ -40,11 +40,14 @@ def composite(
     no more: later samples have weight 0 and get no gradient. A ray without samples gets zeros. Three channels are fastest.
 
     Gradients reach density and values, from all four results, weights included; widths and t get none. They are the same
-    on any number of threads. Raises ValueError where starts does not fit.
+    on any number of threads. Raises ValueError where shapes or starts do not fit.
     """
+    lengths = [len(tensor) for tensor in (density, values, widths, t) if isinstance(tensor, Tensor)]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"composite: as many of everything as there are samples wanted, not {lengths}")
     if len(starts) == 0 or starts[0] != 0 or starts[-1] != len(density) or bool((starts.diff() < 0).any()):
         raise ValueError(f"composite: starts must go from 0 up to the {len(density)} samples and never back")
-    widths = torch.full_like(density[:1], widths) if isinstance(widths, float | int) else widths.detach()
+    widths = widths.detach() if isinstance(widths, Tensor) else density.new_full((1,), widths)
     distances = density.new_zeros(0) if t is None else t.detach()
     if density.device.type != "cpu":
         distances = torch.zeros_like(density) if t is None else distances
@@ -59,15 +62,14 @@ def _composite(
     density: Tensor, values: Tensor, widths: Tensor, starts: Tensor, t: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """value, alpha, depth, weights, then what the backward pass needs: how many samples each ray took."""
-    arrays = map(readable, (density, values, widths, starts.long(), t))
+    samples = readable(density), readable(values), readable(widths), readable(starts.long()), readable(t)
     with parallel() as workers:
-        value, alpha, depth, weights, taken = map(torch.from_numpy, composite_forward(*arrays, workers))
+        value, alpha, depth, weights, taken = map(torch.from_numpy, composite_forward(*samples, workers))
     return value, alpha, depth, weights, taken
 
 
 @custom_op("likeness::composite_backward", mutates_args=(), device_types="cpu")
 def _composite_backward(
-    density: Tensor,
     values: Tensor,
     widths: Tensor,
     starts: Tensor,
@@ -80,21 +82,22 @@ def _composite_backward(
     v_weights: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of density and values; v_weights may be empty."""
-    arrays = map(readable, (density, values, widths, starts.long(), t, weights, taken, v_value, v_alpha, v_depth, v_weights))
+    samples = readable(values), readable(widths), readable(starts.long()), readable(t), readable(weights), readable(taken)
+    upstream = readable(v_value), readable(v_alpha), readable(v_depth), readable(v_weights)
     with parallel() as workers:
-        v_density, v_values = map(torch.from_numpy, composite_backward(*arrays, workers))
+        v_density, v_values = map(torch.from_numpy, composite_backward(*samples, *upstream, workers))
     return v_density, v_values
 
 
 def _remember(ctx, inputs, output) -> None:
     _, _, _, weights, taken = output
-    ctx.save_for_backward(*inputs, weights, taken)
+    ctx.save_for_backward(*inputs[1:], weights, taken)
     ctx.set_materialize_grads(False)
 
 
 def _differentiate(ctx, v_value, v_alpha, v_depth, v_weights, _):
     saved = ctx.saved_tensors
-    n, channels = len(saved[3]) - 1, saved[1].shape[1]
+    n, channels = len(saved[2]) - 1, saved[0].shape[1]
     upstream = zeros_or(v_value, n, channels), zeros_or(v_alpha, n), zeros_or(v_depth, n), zeros_or(v_weights, 0)
     v_density, v_values = _composite_backward(*saved, *upstream)
     return v_density, v_values, None, None, None

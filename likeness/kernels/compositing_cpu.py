@@ -141,10 +141,10 @@ def _look_back(values, widths, t, weights, taken, v_value, v_alpha, v_depth, v_w
 
 
 @compiled(parallel=True)
-def composite_backward(density, values, widths, starts, t, weights, taken, v_value, v_alpha, v_depth, v_weights, workers):
+def composite_backward(values, widths, starts, t, weights, taken, v_value, v_alpha, v_depth, v_weights, workers):
     """Gradients of density [M] and values [M C]; v_weights may be empty."""
     n = starts.shape[0] - 1
-    v_density, v_values = np.empty(density.shape[0], np.float32), np.empty(values.shape, np.float32)
+    v_density, v_values = np.empty(values.shape[0], np.float32), np.empty(values.shape, np.float32)
     counter = np.zeros(1, np.int64)
     for _worker in prange(workers):
         for _ in range(n):

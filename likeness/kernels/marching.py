@@ -50,7 +50,7 @@ def march(
     the box a million steps away.
 
     There is no gradient, and the result is the same on any number of threads. Raises ValueError for a box without volume,
-    a step that is not positive (or below 2^-18 of the diagonal), most < 1 or near < 0.
+    shapes that do not match, a step that is not positive (or below 2^-18 of the diagonal), most < 1 or near < 0.
     """
     diagonal = math.dist(low, high)
     if not (all(a < b for a, b in zip(low, high, strict=True)) and math.isfinite(diagonal)) or 0 in occupancy.shape:
@@ -65,6 +65,9 @@ def march(
         )
     if most < 1 or not 0 <= near < math.inf:
         raise ValueError(f"march: at least one sample a ray and a near of at least 0 wanted, not most={most} and near={near}")
+    if origins.shape != directions.shape or (jitter is not None and jitter.shape != origins.shape[:1]):
+        shapes = [tuple(tensor.shape) for tensor in (origins, directions, jitter) if tensor is not None]
+        raise ValueError(f"march: as many origins, directions and jitters wanted, not {shapes}")
     origins, directions = origins.detach(), directions.detach()
     jitter = torch.full_like(origins[:, 0], 0.5) if jitter is None else jitter.detach()
     if origins.device.type != "cpu":
@@ -89,9 +92,13 @@ def _march(
     most = min(most, int(2 * math.dist(low, high) / step) + 2)
     box = readable(occupied).view(np.uint8), np.array([low, high], np.float32)
     how = np.float32(step), most, np.float32(near)
-    parts = [part.split(max(ROOM // most, 1)) for part in (origins, directions, jitter)]
+    rays = readable(origins), readable(directions), readable(jitter)
+    part = max(ROOM // most, 1)
     with parallel() as workers:
-        found = [march_rays(*map(readable, rays), *box, *how, workers) for rays in zip(*parts, strict=True)]
+        found = []
+        for i in range(0, max(len(origins), 1), part):
+            piece = rays[0][i : i + part], rays[1][i : i + part], rays[2][i : i + part]
+            found.append(march_rays(*piece, *box, *how, workers))
     if len(found) == 1:
         return torch.from_numpy(found[0][0]), torch.from_numpy(found[0][1])
     t = torch.cat([torch.from_numpy(distances) for distances, _ in found])
@@ -104,10 +111,10 @@ def sample_positions(
 ) -> tuple[Float[Tensor, "m 3"], Int[Tensor, " m"]]:
     """Positions of samples, origin + t direction, and the number of each one's ray (int64). There is no gradient."""
     t, rays_start = samples
-    if len(rays_start) != len(origins) + 1 or origins.shape != directions.shape:
+    if len(rays_start) != len(origins) + 1 or origins.shape != directions.shape or rays_start[-1] != len(t):
         raise ValueError(
-            f"sample_positions: samples of {len(rays_start) - 1} rays given, but {len(origins)} origins and {len(directions)} "
-            "directions"
+            f"sample_positions: {len(t)} samples of {len(rays_start) - 1} rays given, but {len(origins)} origins and "
+            f"{len(directions)} directions"
         )
     origins, directions = origins.detach(), directions.detach()
     if t.device.type != "cpu":

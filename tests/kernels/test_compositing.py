@@ -1,5 +1,6 @@
 """`composite`: the CPU body against the reference, and the laws of volume rendering."""
 
+import inspect
 import math
 
 import pytest
@@ -177,3 +178,8 @@ def test_what_it_refuses() -> None:
     for wrong in (starts[:-1], starts[1:], starts + 1, starts.flip(0), starts[:0], torch.tensor([0, len(t) + 1, len(t)])):
         with pytest.raises(ValueError, match="starts"):
             composite(density, values, widths, wrong, t)
+    for short in ({"values": values[1:]}, {"widths": widths[1:]}, {"t": t[1:]}):
+        with pytest.raises(ValueError, match="as many"):
+            inspect.unwrap(composite)(
+                **{"density": density, "values": values, "widths": widths, "starts": starts, "t": t, **short}
+            )

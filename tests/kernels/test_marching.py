@@ -1,5 +1,6 @@
 """`march`: the CPU body against the reference, to the last bit, and what the samples of a ray have to be."""
 
+import inspect
 import math
 
 import numpy as np
@@ -185,5 +186,7 @@ def test_what_it_refuses() -> None:
     for wrong in ({"most": 0}, {"near": -1.0}, {"near": math.nan}):
         with pytest.raises(ValueError, match="march"):
             march(origins, directions, full, LOW, HIGH, 0.1, **{"most": 16, **wrong})
-    with pytest.raises(ValueError, match="samples of"):
+    with pytest.raises(ValueError, match="as many"):
+        inspect.unwrap(march)(origins, directions, full, LOW, HIGH, 0.1, 16, torch.rand(2))
+    with pytest.raises(ValueError, match="samples of 3 rays"):
         sample_positions(march(origins, directions, full, LOW, HIGH, 0.1, 16), origins[:2], directions[:2])
