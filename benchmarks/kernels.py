@@ -2,7 +2,8 @@
 
     python -m benchmarks.kernels            prints, and writes benchmarks/results/kernels.json
 
-Scenes: Gaussians of 3 to 10 pixels radius covering about 55 % of the picture; grids at 200,000 random points. `median_ms` and
+Scenes: Gaussians of 3 to 10 pixels radius covering about 55 % of the picture; grids at 200,000 random points; 65,536
+rays, half of which meet a hollow head. `median_ms` and
 `best_ms` are wall time on all threads; `cpu_ms` is the best processor time on one thread, which other processes disturb
 least.
 """
@@ -20,13 +21,18 @@ from torch import Tensor
 from benchmarks.machine import machine
 from likeness.kernels import (
     GridShape,
+    composite,
+    compositing_reference,
     geometric,
     hash_grid,
     hash_grid_reference,
+    march,
+    marching_reference,
     project,
     projection_reference,
     rasterisation_reference,
     rasterise,
+    sample_positions,
     similarity_reference,
     splat,
     ssim,
@@ -143,6 +149,61 @@ def bench_hash_grid(dims: int, features: int) -> dict[str, object]:
     return figures | compare(name, lambda: both(hash_grid), lambda: both(hash_grid_reference.hash_grid))
 
 
+def shell(size: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """size x size rays towards a shell the shape of a head, in a box from -1 to 1 of 128^3 cells."""
+    middles = (torch.arange(128) + 0.5) / 64 - 1
+    x, y, z = torch.meshgrid(middles, middles, middles, indexing="ij")
+    radius = ((x / 0.5) ** 2 + (y / 0.65) ** 2 + (z / 0.55) ** 2).sqrt()
+    v, u = torch.meshgrid(*[(torch.arange(size) + 0.5) / size - 0.5] * 2, indexing="ij")
+    directions = torch.stack([0.33 * u, 0.4 * v, torch.ones_like(u)], -1).reshape(-1, 3)
+    directions = directions / directions.norm(dim=-1, keepdim=True)
+    return (torch.tensor([[0.0, 0.0, -3.5]]).expand_as(directions).contiguous(), directions), (radius > 0.82) & (radius < 1)
+
+
+def bench_march(size: int) -> dict[str, object]:
+    """RAD-NeRF's step, jittered; at most 16 samples a ray."""
+    rays, occupancy = shell(size)
+    random = torch.Generator().manual_seed(1)
+    box = (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)
+    how = 2 * 3**0.5 / 128, 16, torch.rand(size * size, generator=random)
+    samples = march(*rays, occupancy, *box, *how)
+    figures: dict[str, object] = {
+        "samples_per_ray": round(len(samples.t) / size**2, 2),
+        "sample_positions": measure(lambda: sample_positions(samples, *rays)),
+    }
+
+    def reference() -> None:
+        marching_reference.march(*rays, occupancy, *box, *how, 0.0)
+
+    return figures | compare("march", lambda: march(*rays, occupancy, *box, *how), reference)
+
+
+def bench_composite(rays: int, channels: int) -> dict[str, object]:
+    """0 to 16 samples a ray, 8 on average, of up to half an optical thickness each."""
+    random = torch.Generator().manual_seed(1)
+    counts = torch.randint(0, 17, (rays,), generator=random)
+    starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    density, t = (torch.rand(int(starts[-1]), generator=random) for _ in range(2))
+    leaves = density.requires_grad_(), torch.rand(len(t), channels, generator=random).requires_grad_()
+    weights = [torch.rand(picture.shape, generator=random) for picture in composite(*leaves, 0.5, starts, t)[:3]]
+    pictures = composite(*leaves, 0.5, starts, t)[:3]
+
+    def inference() -> None:
+        with torch.no_grad():
+            composite(*leaves, 0.5, starts, t)
+
+    def both(body: Callable[..., tuple], width: float | Tensor) -> None:
+        torch.autograd.grad(body(*leaves, width, starts, t)[:3], leaves, weights)
+
+    figures: dict[str, object] = {
+        "composite, no gradient": measure(inference),
+        "composite, backward alone": measure(lambda: torch.autograd.grad(pictures, leaves, weights, retain_graph=True)),
+    }
+    wide = torch.tensor([0.5])
+    name = "composite, forward and backward"
+    return figures | compare(name, lambda: both(composite, 0.5), lambda: both(compositing_reference.composite, wide))
+
+
 def compare(name: str, body: Callable[[], object], reference: Callable[[], object]) -> dict[str, object]:
     ours, theirs = measure(body), measure(reference, rounds=1)
     ratio = {key.removesuffix("_ms"): round(theirs[key] / ours[key], 1) for key in ours}
@@ -156,6 +217,8 @@ def main() -> None:
     benches |= {f"splat {n} at {size}x{size}": partial(bench_splat, n, size) for n, size in scenes}
     grids = (3, 2), (2, 1)
     benches |= {f"hash grid {dims}D x {features}": partial(bench_hash_grid, dims, features) for dims, features in grids}
+    benches["march 65536 rays through 128^3"] = partial(bench_march, 256)
+    benches |= {f"composite 65536 rays x {channels}": partial(bench_composite, 65536, channels) for channels in (3, 16)}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     for name, bench in benches.items():
         results[name] = bench()

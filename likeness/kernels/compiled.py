@@ -17,8 +17,9 @@ CAREFUL = {"contract", "reassoc", "nsz", "arcp"}
 """Fast-math that keeps NaN and infinity meaningful, so that broken input is culled and never becomes an index."""
 
 
-def compiled(parallel: bool = False, inline: bool = False, finite: bool = False) -> Callable:
-    """Decorator: Numba with one set of options. `finite` promises that neither NaN nor infinity comes in.
+def compiled(parallel: bool = False, inline: bool = False, finite: bool = False, exact: bool = False) -> Callable:
+    """Decorator: Numba with one set of options. `finite` promises that neither NaN nor infinity comes in; `exact` rounds
+    every operation as IEEE 754 and so as PyTorch does, in the order it is written in.
 
     Division must not raise (`error_model`), or no loop with a division is vectorised. The type checker that tests put
     around every function is taken off again, as Numba could not compile it.
@@ -30,7 +31,7 @@ def compiled(parallel: bool = False, inline: bool = False, finite: bool = False)
             nogil=True,
             parallel=EXPLICIT if parallel else False,
             inline="always" if inline else "never",
-            fastmath=CAREFUL | {"nnan", "ninf"} if finite else CAREFUL,
+            fastmath=False if exact else CAREFUL | {"nnan", "ninf"} if finite else CAREFUL,
             error_model="numpy",
         )(inspect.unwrap(function))
 

@@ -18,8 +18,9 @@ S = 144
 """Numbers between scratch planes: CHUNK, and some, so that planes do not share cache sets."""
 BLOCK = 16384
 """Points that forward takes through all levels: their features stay in the cache until whole lines are written."""
-STRETCH = 32768
-"""Points that backward takes through all levels, for the same reason; each level's table comes into the cache anew."""
+STRETCH = 65536
+"""Points that backward takes through all levels, so that what it keeps of them is small; each level's table comes into the
+cache anew."""
 
 ZERO = np.float32(0.0)
 HALF = np.float32(0.5)
@@ -200,35 +201,57 @@ def _spread_four(v_table, at, weights, i, v):
 
 
 @compiled()
-def spread(v_table, at, weights, corners, width, upstream, n):
-    """Backward of `blend`: adds each point's gradient to its corners' rows."""
+def spread(v_table, at, weights, corners, v, n):
+    """Backward of `blend`: adds the gradient `v` of each point's unit to its corners' rows."""
     if corners == 4:
         for i in range(n):
-            _spread_four(v_table, at, weights, i, upstream[np.uint64(i * width)])
+            _spread_four(v_table, at, weights, i, v[i])
     else:
         for i in range(n):
-            v = upstream[np.uint64(i * width)]
-            _spread_four(v_table, at, weights, i, v)
-            _spread_four(v_table, at, weights, i + 4 * S, v)
+            _spread_four(v_table, at, weights, i, v[i])
+            _spread_four(v_table, at, weights, i + 4 * S, v[i])
 
 
 @compiled(inline=True)
-def _dot_four(table, at, i, v, v_weights):
+def _dot_four(table, at, i, v, v_weights, anew):
     for plane in range(4):
-        v_weights[i + plane * S] += multiply_sum(v, table[np.uint64(at[i + plane * S])])
+        j = i + plane * S
+        product = multiply_sum(v, table[np.uint64(at[j])])
+        v_weights[j] = product if anew else v_weights[j] + product
 
 
 @compiled()
-def dot(table, at, corners, width, upstream, v_weights, n):
-    """Adds to the gradient of each corner's weight what comes through one unit."""
+def dot(table, at, corners, v, v_weights, anew, n):
+    """Gradient of each corner's weight that comes through one unit: written `anew`, or added."""
     if corners == 4:
         for i in range(n):
-            _dot_four(table, at, i, upstream[np.uint64(i * width)], v_weights)
+            _dot_four(table, at, i, v[i], v_weights, anew)
     else:
         for i in range(n):
-            v = upstream[np.uint64(i * width)]
-            _dot_four(table, at, i, v, v_weights)
-            _dot_four(table, at, i + 4 * S, v, v_weights)
+            _dot_four(table, at, i, v[i], v_weights, anew)
+            _dot_four(table, at, i + 4 * S, v[i], v_weights, anew)
+
+
+@compiled(inline=True)
+def _spread_and_dot_four(table, v_table, at, weights, i, v, v_weights, anew):
+    for plane in range(4):
+        j = i + plane * S
+        k = np.uint64(at[j])
+        product = multiply_sum(v, table[k])
+        v_weights[j] = product if anew else v_weights[j] + product
+        v_table[k] = multiply_add(weights[j], v, v_table[k])
+
+
+@compiled()
+def spread_and_dot(table, v_table, at, weights, corners, v, v_weights, anew, n):
+    """`spread` and `dot` in one: while the one waits for its row, the other has work (10.9 ns a point and level, not 13)."""
+    if corners == 4:
+        for i in range(n):
+            _spread_and_dot_four(table, v_table, at, weights, i, v[i], v_weights, anew)
+    else:
+        for i in range(n):
+            _spread_and_dot_four(table, v_table, at, weights, i, v[i], v_weights, anew)
+            _spread_and_dot_four(table, v_table, at, weights, i + 4 * S, v[i], v_weights, anew)
 
 
 @compiled()
@@ -283,6 +306,22 @@ def _gather_slopes(slopes, first, n, v_x):
                 v_x[first + start + i, axis] = totals[i + axis * S]
 
 
+@compiled()
+def _pick(rows, width, unit, column, n):
+    for i in range(n):
+        column[i] = rows[i * width + unit]
+
+
+@compiled(parallel=True)
+def _turn(upstream, first, n, columns):
+    """Gradients of n points as columns [width STRETCH]: a level that took its few from rows would load every line anew."""
+    width = columns.shape[0]
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
+        start = chunk * CHUNK
+        for unit in range(width):
+            _pick(upstream[(first + start) * width :], width, unit, columns[unit, start:], min(CHUNK, n - start))
+
+
 @compiled(parallel=True)
 def grid_backward(x, table, upstream, units, scales, hashed, strides, masks, starts, v_x, v_table, workers):
     """Fills v_x [N D] and v_table, which comes in as zeros; either is left out where it is empty. Tables are flat."""
@@ -290,11 +329,13 @@ def grid_backward(x, table, upstream, units, scales, hashed, strides, masks, sta
     dims, n = planes.shape[0] - 1, planes.shape[1]
     corners = 1 << dims
     levels = scales.shape[0]
-    width = levels * units
     want_x, want_table = v_x.shape[0] > 0, v_table.shape[0] > 0
-    slopes = np.empty((levels if want_x else 0, dims, STRETCH + S - CHUNK), np.float32)
+    room = min(n, STRETCH) + S - CHUNK
+    slopes = np.empty((levels if want_x else 0, dims, room), np.float32)
+    columns = np.empty((levels * units, room), upstream.dtype)
     for first in range(0, n, STRETCH):
         end = min(first + STRETCH, n)
+        _turn(upstream, first, end - first, columns)
         counter = np.zeros(1, np.int64)
         for _worker in prange(workers):
             cells, fractions = np.empty(3 * S, np.uint32), np.empty(3 * S, np.float32)
@@ -307,16 +348,18 @@ def grid_backward(x, table, upstream, units, scales, hashed, strides, masks, sta
                 v_rows = v_table[starts[level] : starts[level + 1]]
                 for start in range(first, end, CHUNK):
                     m = min(CHUNK, end - start)
-                    v = upstream[start * width + level * units :]
                     _find(planes, start, m, level, units, scales, hashed, strides, masks, cells, fractions, at)
                     if want_table:
                         _weigh(planes, start, m, fractions, weights)
-                        for unit in range(units):
-                            spread(v_rows[unit:], at, weights, corners, width, v[unit:], m)
+                    for unit in range(units):
+                        v, anew = columns[level * units + unit, start - first :], unit == 0
+                        if want_table and want_x:
+                            spread_and_dot(rows[unit:], v_rows[unit:], at, weights, corners, v, v_weights, anew, m)
+                        elif want_table:
+                            spread(v_rows[unit:], at, weights, corners, v, m)
+                        else:
+                            dot(rows[unit:], at, corners, v, v_weights, anew, m)
                     if want_x:
-                        v_weights[:] = ZERO
-                        for unit in range(units):
-                            dot(rows[unit:], at, corners, width, v[unit:], v_weights, m)
                         inside, target = planes[dims, start:], slopes[level].reshape(-1)[start - first :]
                         if dims == 2:
                             slope_2d(fractions, inside, scales[level], v_weights, target, slopes.shape[2], m)

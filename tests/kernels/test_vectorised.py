@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from likeness.kernels import hash_grid_cpu, rasterisation_cpu, similarity_cpu
+from likeness.kernels import compositing_cpu, hash_grid_cpu, marching_cpu, rasterisation_cpu, similarity_cpu
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="looks for x86 instructions (vfmadd...ps)"
@@ -19,6 +19,8 @@ NUMBERS = [CELLS, STRIDES, np.uint32(7), np.uint32(2), True, np.zeros(4096, np.u
 LOOPS = {
     "composite": (rasterisation_cpu.composite, [PLANES, 32, *GAUSSIAN]),
     "differentiate": (rasterisation_cpu.differentiate, [PLANES, 32, *GAUSSIAN, np.zeros(10, np.float32)]),
+    "absorb": (compositing_cpu.absorb, [PLANES, np.float32(0.1), np.zeros(4096, np.float32), 32]),
+    "absorb_each": (compositing_cpu.absorb_each, [PLANES, PLANES, np.zeros(4096, np.float32), 32]),
     "blur_along": (similarity_cpu.blur_along, [PLANES, np.zeros(128, np.float32), 32]),
     "blur_across": (similarity_cpu.blur_across, [PLANES, np.zeros(128, np.float32), 32, similarity_cpu.RING_WEIGHTS]),
     "locate": (hash_grid_cpu.locate, [PLANES, np.float32(9), CELLS, np.zeros(128, np.float32), 32]),
@@ -50,6 +52,26 @@ def test_the_corners_of_a_cell_are_packed_too(dims: int) -> None:
         code = machine_code(*work)
         assert re.search(rf"{instruction}\b.*%[yz]mm", code)
         assert "vgather" not in code
+
+
+LINES = np.ones((marching_cpu.PLANES, marching_cpu.RAYS), np.float32)
+RAY, FRAME, SHAPE, A = np.ones(8, np.float32), np.ones((7, 3), np.float32), np.array([8, 8, 8]), np.float32(0.5)
+MARCHING = {
+    "narrow": ([LINES[0], LINES[1], A, A, LINES[2], LINES[3], 256], "vdivps"),
+    "lay": ([LINES.reshape(-1), A, 256], "vdivps"),
+    "measure": ([LINES[0], LINES[1], LINES[2], A, A, LINES[3], 256], "vmulps"),
+    "observe": ([LINES[0], LINES[1], LINES[2], A, A, A, A, A, LINES[3], 256], "vmulps"),
+    "number": ([RAY, FRAME, SHAPE, A, 3, np.zeros(64, np.float32), np.zeros(64, np.int32), 64], "vcvttps2dq"),
+}
+
+
+@pytest.mark.parametrize("name", MARCHING)
+def test_marching_is_packed_and_rounds_as_written(name: str) -> None:
+    """Nothing is fused: the reference rounds every product."""
+    arguments, instruction = MARCHING[name]
+    code = machine_code(getattr(marching_cpu, name), arguments)
+    assert re.search(rf"{instruction}\b.*%[yz]mm", code)
+    assert "vfm" not in code and "vfnm" not in code
 
 
 def test_the_guard_would_notice() -> None:
