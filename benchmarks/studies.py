@@ -3,7 +3,8 @@
     python -m benchmarks.studies ablations CLIP/ [--work FOLDER]     TalkingGaussian's `fast`, each part left out in turn
     python -m benchmarks.studies time CLIP/ [--work FOLDER]          both methods' `fast` with a share of their steps
 
-Each trains from nothing, evaluates over the clip's held-out frames and writes benchmarks/results/STUDY-VIDEO-SIZE.json after
+What they are to be compared with, the whole method with all steps, is in `benchmarks.portrait`'s results. Each trains from
+nothing, evaluates over the clip's held-out frames and writes benchmarks/results/STUDY-VIDEO-SIZE.json after
 each: seconds of training and the rows `tracked`, `sound` and `static` of `evaluate`. Trainings whose portrait is in FOLDER
 already are only evaluated, without a time.
 """
@@ -30,14 +31,13 @@ from likeness.files import write_atomically
 RESULTS = Path(__file__).parent / "results"
 ROWS = ("tracked", "sound", "static")
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "whole": {},
     "mouth and face as one": {"decompose": False},
     "every frame from the start": {"incremental": False},
     "speech changes colour": {"speaks_in_color": True},
-    "no hook": {"hook": False},
     "motion not distilled": {"distil_steps": 0},
+    "no hook": {"hook": False},
 }
-SHARES = (0.12, 0.25, 0.5, 1.0, 2.0)
+SHARES = (0.12, 0.25, 0.5)
 
 
 @dataclass(frozen=True)
