@@ -5,7 +5,7 @@
 Runs the ordinary commands one after the other, each in a process of its own, and writes
 benchmarks/results/portrait-NAME-SIZE-PRESET.json (the method's name in front of NAME if it is not the default): wall and
 processor seconds and peak memory (all processes together) of each step, and the table of `evaluate`. A clip that is in
-FOLDER already is not prepared again. Nothing else should run on the machine meanwhile; `load_before` tells.
+FOLDER already is not prepared again; with --trained, nor is a.portrait there trained again. Nothing else should run on the machine meanwhile; `load_before` tells.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class Settings:
     method: str = "rigged-gaussians"
     work: Path | None = None
     """Where clip and portrait are made; a fresh temporary folder by default."""
+    trained: bool = False
+    """The portrait is in FOLDER already: only its speaking and its table are measured."""
 
 
 def main(settings: Settings) -> None:
@@ -52,6 +54,8 @@ def main(settings: Settings) -> None:
         "speak": ["speak", portrait, str(settings.speech), str(work / "out.mp4")],
         "evaluate": ["evaluate", portrait, clip, "--sheet", str(work / "sheet.png")],
     }
+    if settings.trained:
+        del steps["train"]
     found = {name: timed([*words, "--json"]) for name, words in steps.items()}
     said, judged = found["speak"]["said"], found["evaluate"]["said"]
     result = {
