@@ -5,7 +5,8 @@
 Runs the ordinary commands one after the other, each in a process of its own, and writes
 benchmarks/results/portrait-NAME-SIZE-PRESET.json (the method's name in front of NAME if it is not the default): wall and
 processor seconds and peak memory (all processes together) of each step, and the table of `evaluate`. A clip that is in
-FOLDER already is not prepared again; with --trained, nor is a.portrait there trained again. Nothing else should run on the machine meanwhile; `load_before` tells.
+FOLDER already is not prepared again; with --trained, nor is a.portrait there trained again. Nothing else should run on the
+machine meanwhile; `load_before` tells.
 """
 
 from __future__ import annotations
