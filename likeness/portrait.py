@@ -116,7 +116,8 @@ class Portrait(nn.Module, ABC):
     def maps(self, cond: Float[Tensor, "1 *cond"] | None, motion: Motion) -> dict[str, Float[Tensor, "height width"]]:
         """What a method knows of each pixel of one frame besides its colour, by name; without conditioning, the mean."""
         raise BadInput(
-            f"a portrait of {self.method.replace('_', '-')} has no attention to show. Train one with talking-gaussian, or "
+            f"a portrait of {self.method.replace('_', '-')} has no attention to show. Train one with talking-gaussian or "
+            "radnerf, or "
             "name a .ply."
         )
 

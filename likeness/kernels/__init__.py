@@ -5,7 +5,7 @@ On the CPU the bodies are Numba kernels (`*_cpu.py`); on other devices the refer
 
 from likeness.kernels.compositing import Composite, composite
 from likeness.kernels.grid_shape import GridShape, geometric
-from likeness.kernels.harmonics import spherical_harmonics
+from likeness.kernels.harmonics import harmonics, spherical_harmonics
 from likeness.kernels.hash_grid import hash_grid
 from likeness.kernels.marching import Samples, march, sample_positions
 from likeness.kernels.projection import project
@@ -20,6 +20,7 @@ __all__ = [
     "Splats",
     "composite",
     "geometric",
+    "harmonics",
     "hash_grid",
     "march",
     "project",

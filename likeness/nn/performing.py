@@ -14,6 +14,7 @@ from likeness.audio import Hearing
 from likeness.clip import Clip, Motion
 from likeness.errors import BadInput
 from likeness.nn.torso import Torso
+from likeness.nn.torso_field import TorsoField
 from likeness.nn.voice import Voice
 from likeness.portrait import (
     Heard,
@@ -54,7 +55,7 @@ def spoken_lips(voice: Voice, rig: Rig, heard: Heard) -> Float[Tensor, "time lip
     return rig.rest + heard.activity[:, None] * (lips - rig.rest)
 
 
-def stage_of(clip: Clip, size: int, torso: Torso) -> Stage:
+def stage_of(clip: Clip, size: int, torso: Torso | TorsoField) -> Stage:
     """What a portrait of the clip performs on, `size`² pixels."""
     motion = clip.motion[torch.from_numpy(clip.take)]
     return Stage(clip.camera.scaled((size, size)), motion, torch.from_numpy(clip.plate(size)), torso)
@@ -107,7 +108,8 @@ class Performer(Portrait):
     def furnish(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         rig = below("rig.", tensors)
         require("rig", rig, Rig.shapes())
-        torso = Torso.load(below("stage.torso.", tensors))
+        held = below("stage.torso.", tensors)
+        torso = TorsoField.load(held) if any(key.startswith("net.") for key in held) else Torso.load(held)
         background = stage_background(header, tensors)
         self.rig = Rig(**rig)
         self.stage = Stage(header_camera(header), stage_motion(tensors), background, torso)

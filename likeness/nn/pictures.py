@@ -85,9 +85,13 @@ class Pictures:
         layers = [image[window], behind[window], head[window][..., None], parts[window][..., None]]
         return np.concatenate(layers, axis=2).tobytes()
 
-    def __getitem__(self, t: Index) -> Picture:
+    def block(self, t: Index) -> UInt8[np.ndarray, "height width 8"]:
+        """Image, what is behind the head, its mask and its parts, in the crop of frame t."""
         raw = os.pread(self._file.fileno(), self._bytes, self._bytes * self._row[int(t)])
-        stack = torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(self.crop[1], self.crop[0], 8)
+        return np.frombuffer(bytearray(raw), np.uint8).reshape(self.crop[1], self.crop[0], 8)
+
+    def __getitem__(self, t: Index) -> Picture:
+        stack = torch.from_numpy(self.block(t))
         parts = stack[..., 7].contiguous()
         stack = stack[..., :7].float().mul_(1 / 255)
         x, y = (int(v) for v in self.corner[t])

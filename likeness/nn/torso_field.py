@@ -35,6 +35,7 @@ from likeness.nn.canvas import LOOKS
 from likeness.nn.encodings import HashGrid
 from likeness.nn.mlp import in_stretches, mlp
 from likeness.nn.torso import Torso
+from likeness.run import Run, optimiser_state, restore_optimiser
 
 SHAPE = GridShape(dims=2, sizes=geometric(16.0, 16, finest=2048.0), features=2, log2_rows=16)
 SHRINK = 0.8  # of pixel coordinates, so that dx finds room beyond the picture's edge
@@ -45,6 +46,8 @@ OCTAVES, HIDDEN = {"anchors": 3, "pose": 4}, {"anchors": 32, "pose": 64}  # as p
 RANGE = 0.1  # of the pose code: smaller is smoother in the pose. Two people's last training frames: 0.3 loses 0.2 dB, 0.03 more
 BEYOND = 0.1 * RANGE  # how far past what training frames showed a pose code may go
 
+PREFIX = "torso."  # of its state in a run
+LOG_EVERY = 50
 STEPS = 2000
 FRAMES, PIXELS = 16, 512  # of a step
 GRID_RATE, NET_RATE = 1e-2, 2e-3  # falling to a tenth; published 5e-3 and 5e-4, for 100 times the steps
@@ -134,31 +137,49 @@ class TorsoField:
         frames: Sequence[int] | np.ndarray,
         kind: Literal["anchors", "pose"] = "anchors",
         steps: int = STEPS,
-        seed: int = 0,
+        *,
+        run: Run,
     ) -> TorsoField:
-        """Learn from `frames` of a clip, drawn at `size`². The same seed gives the same field.
+        """Learn from `frames` of a clip, drawn at `size`², in the stage "torso" of a run, beside whose state it keeps its own.
+        The same seed gives the same field.
 
         Raises BadInput where no torso is in the picture.
         """
         frames = np.asarray(frames, int)
         lesson = Lesson(clip, size, Torso.fit(clip, size, frames), frames[:: -(-len(frames) // LOOKS) if len(frames) else 1])
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(run.seed)
             net = Net(kind)
             codes = nn.Parameter(0.1 * torch.randn(len(lesson.frames), FRAME_CODE))
         net.fit_range(lesson.pose)
         groups = [
-            {"params": [net.grid.table], "lr": GRID_RATE},
-            {"params": [p for p in net.parameters() if p is not net.grid.table] + [codes], "lr": NET_RATE},
+            {"params": [net.grid.table], "lr": GRID_RATE, "start": GRID_RATE},
+            {"params": [p for p in net.parameters() if p is not net.grid.table] + [codes], "lr": NET_RATE, "start": NET_RATE},
         ]
         optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.1 ** (step / steps))
-        generator = np.random.default_rng(seed)
-        for _ in range(steps):
+        mine = {key.removeprefix(PREFIX): value for key, value in run.resumed.items() if key.startswith(PREFIX)}
+        others = {key: value for key, value in run.resumed.items() if not key.startswith(PREFIX)}
+        if mine:
+            net.load_state_dict({key[4:]: value for key, value in mine.items() if key.startswith("net.")})
+            codes.data.copy_(mine["codes"])
+            restore_optimiser(optimiser, mine, "adam.")
+
+        def state() -> dict[str, Tensor]:
+            held = {f"net.{key}": value for key, value in net.state_dict().items()} | {"codes": codes.detach()}
+            return others | {PREFIX + key: v for key, v in (held | optimiser_state(optimiser, "adam.")).items()}
+
+        for step in run.steps("torso", steps) if not run.done("torso") else ():
+            for group in optimiser.param_groups:
+                group["lr"] = group["start"] * 0.1 ** (step / steps)
             optimiser.zero_grad(set_to_none=True)
-            lesson.loss(net, codes, generator).backward()
+            loss = lesson.loss(net, codes, run.generator(step))
+            loss.backward()
             optimiser.step()
-            schedule.step()
+            if step % LOG_EVERY == 0:
+                run.log(loss=loss.detach())
+            run.keep(state)
+        if not run.done("torso"):
+            run.finish(state())
         held = {"occupied": lesson.occupied(net), "size": torch.tensor([size])}
         with torch.no_grad():
             where = net.where(lesson.pose)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from likeness.errors import BadInput
 from likeness.nn import torso_field
 from likeness.nn.torso import Torso
 from likeness.nn.torso_field import Net, TorsoField, euler, frequencies, positions
+from likeness.run import Run
 
 SIDE, FRAMES, FOCAL, STEPS = 64, 60, 100.0, 400
 
@@ -59,9 +62,15 @@ def clip(tmp_path_factory) -> Clip:
     return Clip.open(folder)
 
 
+def fit(clip: Clip, *words, seed: int = 0, **more) -> TorsoField:
+    """In a run of its own."""
+    with tempfile.TemporaryDirectory() as folder, Run(Path(folder), {}, seed) as run:
+        return TorsoField.fit(clip, SIDE, clip.train, *words, run=run, **more)
+
+
 @pytest.fixture(scope="module")
 def field(clip) -> TorsoField:
-    return TorsoField.fit(clip, SIDE, clip.train, steps=STEPS)
+    return fit(clip, steps=STEPS)
 
 
 def test_a_moving_torso_is_reproduced(clip, field):
@@ -110,7 +119,7 @@ def test_state_round_trip(clip, field):
 
 def test_euler_angles_and_position_as_pose_code(clip):
     """RAD-NeRF's: learned, stored and read like the other."""
-    field = TorsoField.fit(clip, SIDE, clip.train, "pose", steps=3)
+    field = fit(clip, "pose", steps=3)
     again = TorsoField.load(field.state_dict())
     assert "net.anchors" not in field.state_dict() and again.net.kind == "pose"
     where = again.follow(clip.motion)
@@ -133,16 +142,42 @@ def test_far_pixels_cost_nothing(field):
 
 
 def test_seeds(clip):
-    first, again, other = (TorsoField.fit(clip, SIDE, clip.train, steps=3, seed=s).state_dict() for s in (1, 1, 2))
+    first, again, other = (fit(clip, steps=3, seed=s).state_dict() for s in (1, 1, 2))
     assert all(torch.equal(first[k], again[k]) for k in first)
     assert not torch.equal(first["net.grid.table"], other["net.grid.table"])
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_run_that_was_killed_goes_on_beside_what_others_learned(clip, tmp_path, monkeypatch):
+    whole = fit(clip, steps=5).state_dict()
+    keep = Run.keep
+
+    def dying(run, *args):
+        keep(run, *args)
+        if run._step == 2:
+            raise Killed
+
+    with Run(tmp_path / "run", {}, keep_every_s=0.0) as run:
+        list(run.steps("head", 1))
+        run.finish({"head.x": torch.ones(2)})
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Run, "keep", dying)
+            TorsoField.fit(clip, SIDE, clip.train, steps=5, run=run)
+    with Run(tmp_path / "run", {}, keep_every_s=0.0) as run:
+        again = TorsoField.fit(clip, SIDE, clip.train, steps=5, run=run).state_dict()
+        assert run.done("torso") and torch.equal(run.resumed["head.x"], torch.ones(2))
+        once_more = TorsoField.fit(clip, SIDE, clip.train, steps=5, run=run).state_dict()
+    assert all(torch.equal(whole[k], again[k]) and torch.equal(whole[k], once_more[k]) for k in whole)
 
 
 def test_learning_leaves_the_global_seed_alone(clip):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    TorsoField.fit(clip, SIDE, clip.train, steps=1)
+    fit(clip, steps=1)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -159,8 +194,8 @@ def test_damaged_state_is_refused(field):
 def test_wrong_background_and_no_frames(clip, field):
     with pytest.raises(ValueError, match="background"):
         field.draw(field.follow(clip.motion)[0], np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(BadInput):
-        TorsoField.fit(clip, SIDE, [])
+    with pytest.raises(BadInput), tempfile.TemporaryDirectory() as folder, Run(Path(folder), {}) as run:
+        TorsoField.fit(clip, SIDE, [], run=run)
 
 
 def test_anchors_are_points_seen_by_the_camera():

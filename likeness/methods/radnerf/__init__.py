@@ -1,0 +1,81 @@
+"""RAD-NeRF: a radiance field on grids, decomposed into space and speech (Tang et al. 2022). See `field` and `volume`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from likeness.clip import Clip
+from likeness.methods.radnerf.config import Config, preset
+from likeness.methods.radnerf.head import Head
+from likeness.methods.radnerf.lesson import Lesson
+from likeness.methods.radnerf.model import Model
+from likeness.methods.radnerf.occupancy import ever_seen, near_the_head
+from likeness.methods.radnerf.stages import settle, train_head, tune_lips
+from likeness.nn.audio_code import AudioCode, hearing
+from likeness.nn.perceptual import perceptual_loss
+from likeness.nn.performing import stage_of, training_frames
+from likeness.nn.torso import Torso
+from likeness.nn.torso_field import TorsoField
+from likeness.nn.voice import HEARING, Voice
+from likeness.nn.voice_train import train_voice
+from likeness.rig import Rig
+from likeness.run import CHECKPOINT, Run
+from likeness.speech import Statistics
+
+__all__ = ["Config", "Model", "preset", "train"]
+
+
+def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Model:
+    """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
+
+    Raises BadInput when the clip shows the face in under 100 training frames.
+    """
+    out = Path(out)
+    hears = hearing(config.features) if config.conditioning == "sound" else HEARING
+    frames = training_frames(clip, hears)
+    distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
+    settings = {**asdict(config), **clip.identity, "perceptual": distance.name}
+    with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
+        rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
+        torso = Torso.fit(clip, config.size, frames) if not config.torso_steps else None
+        lesson = Lesson(clip, rig, frames, config, run, distance)
+        head = _head(lesson)
+        voice = None
+        if config.conditioning == "motion":
+            voice = train_voice(clip, rig, frames, run) if not run.done("voice") else Voice.restored(run.resumed)
+        if torso is None:
+            torso = TorsoField.fit(clip, config.size, frames, "pose", config.torso_steps, run=run)
+        model = Model(config, hears, head, voice)
+        model.rig = rig
+        model.stage = stage_of(clip, config.size, torso)
+        model.eval().save(out)
+        run.clear("pictures-*")
+        run.clear(CHECKPOINT)  # the portrait is there: other settings may follow
+    return model
+
+
+def _head(lesson: Lesson) -> Head:
+    """All stages that are still to be done."""
+    run, config = lesson.run, lesson.config
+    if run.resumed:
+        head = Head.restored(config, run.resumed)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            head = Head(config, len(lesson.frames))
+        found = near_the_head(lesson.clip, lesson.rig, lesson.frames, config.seed) if config.seeded else None
+        head.occupancy.become(ever_seen(lesson.clip, lesson.frames) if found is None else found)
+        if isinstance(head.code, AudioCode):
+            statistics = Statistics.of(lesson.heard)
+            head.code.mean.copy_(statistics.mean)
+            head.code.std.copy_(statistics.std)
+    if not run.done("head"):
+        train_head(head, lesson)
+    if not run.done("lips"):
+        tune_lips(head, lesson)
+    settle(head, lesson)
+    return head

@@ -1,0 +1,117 @@
+"""The radiance field: density and colour of a place, under what is said, the upper face, and a frame's own light.
+
+RAD-NeRF: Tang et al. 2022, sections 3.2 and 3.3. Planes and region attention: ER-NeRF, Li et al. 2023.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from likeness.kernels import GridShape, harmonics
+from likeness.methods.radnerf.config import Config
+from likeness.methods.radnerf.occupancy import BOUND
+from likeness.nn.encodings import HashGrid, TriPlane
+from likeness.nn.mlp import mlp
+from likeness.nn.precision import fast_products
+
+CODE = 32
+GEOMETRY = 64
+SHARPEST = 15.0  # of the logarithm of density, for its gradient
+OVER = 1e-3  # how far colours may pass 0 and 1, so that they can be reached
+DIRECTIONS = 16  # harmonics of degree 3
+
+
+class Said(NamedTuple):
+    """What moves the face in each of some frames."""
+
+    code: Float[Tensor, "frames code"]
+    upper: Float[Tensor, "frames upper"]
+    appearance: Float[Tensor, "frames appearance"]
+
+
+class Density(NamedTuple):
+    """What is at some places."""
+
+    density: Float[Tensor, " n"]
+    """Per UNIT."""
+    geometry: Float[Tensor, "n geometry"]
+    """What colour is made of."""
+    heard: Float[Tensor, " n"]
+    """How much speech counts there."""
+    shown: Float[Tensor, " n"]
+    """How much the upper face counts there."""
+
+
+class _Exp(torch.autograd.Function):
+    """exp, whose gradient does not run away."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.exp()
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grads[0] * x.clamp(-SHARPEST, SHARPEST).exp()
+
+
+class Field(nn.Module):
+    """Places are in UNIT, within [-BOUND, BOUND]³."""
+
+    def __init__(self, config: Config, code: int, upper: int) -> None:
+        super().__init__()
+        self.config = config
+        if config.space == "planes":
+            self.space: nn.Module = TriPlane(GridShape(2, config.plane_sizes, 1, config.plane_log2_rows), BOUND)
+            width = 3 * len(config.plane_sizes)
+        else:
+            self.space = HashGrid(GridShape(3, config.grid_sizes, 2, config.grid_log2_rows, "tiled"), BOUND)
+            width = 2 * len(config.grid_sizes)
+        if config.speech == "attention":
+            self.hears = mlp(width, code, 64, 2)
+            self.shows = mlp(width, upper, 16, 2)
+            inputs = width + code + upper
+        else:
+            self.squeeze = mlp(width + code, config.ambient, 64, 3)
+            # A line is a plane of which one row is looked at.
+            shape = GridShape(max(2, config.ambient), config.grid_sizes, 2, config.grid_log2_rows, "tiled")
+            self.ambient = HashGrid(shape)
+            inputs = width + 2 * len(config.grid_sizes) + upper
+        self.density = mlp(inputs, 1 + GEOMETRY, 64, 3)
+        self.color = mlp(DIRECTIONS + GEOMETRY + config.appearance, 3, 64, 2)
+
+    def at(self, xyz: Float[Tensor, "n 3"], frame: Int[Tensor, " n"], said: Said) -> Density:
+        """Density at places, each in one of the frames of `said`."""
+        features = self.space(xyz)
+        code, upper = said.code[frame], said.upper[frame]
+        with fast_products(xyz.device):
+            if self.config.speech == "attention":
+                hearing, showing = self.hears(features), self.shows(features).sigmoid()
+                heard, shown = hearing.float().norm(dim=1), showing.float().norm(dim=1)
+                spoken = [hearing * code, showing * upper]
+            else:
+                place = self.squeeze(torch.cat([features, code], 1)).float().tanh()
+                heard, shown = place.abs().sum(1), torch.ones_like(place[:, 0])
+                if self.config.ambient == 1:
+                    place = torch.cat([place, torch.zeros_like(place)], 1)
+                spoken = [self.ambient(place), upper]
+            found = self.density(torch.cat([features, *spoken], 1))
+        return Density(_Exp.apply(found[:, 0].float()), found[:, 1:], heard, shown)  # pyright: ignore[reportArgumentType]
+
+    def colored(
+        self, geometry: Float[Tensor, "n geometry"], towards: Float[Tensor, "n 16"], appearance: Float[Tensor, "n appearance"]
+    ) -> Float[Tensor, "n 3"]:
+        """Colours; `towards` holds the harmonics of the direction of view."""
+        with fast_products(geometry.device):
+            found = self.color(torch.cat([towards.to(geometry.dtype), geometry, appearance.to(geometry.dtype)], 1))
+        return found.float().sigmoid() * (1 + 2 * OVER) - OVER
+
+
+def view(directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays 16"]:
+    """Spherical harmonics, by which colour depends on the direction of view."""
+    return harmonics(directions, DIRECTIONS)

@@ -1,0 +1,64 @@
+"""The head: the field, what space is occupied, the code of speech, and each frame's own light."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from likeness import speech
+from likeness.methods.radnerf.config import Config
+from likeness.methods.radnerf.field import CODE, Field, Said
+from likeness.methods.radnerf.occupancy import Occupancy
+from likeness.nn.audio_code import AudioCode
+from likeness.nn.mlp import mlp
+from likeness.rig import LIP_COEFFICIENTS, SIZE
+
+SOUND_CODE = 64
+DENSITY = "occupancy.density"
+UPPER = SIZE - LIP_COEFFICIENTS
+
+
+class Head(nn.Module):
+    """Everything that is learned but the voice."""
+
+    def __init__(self, config: Config, frames: int) -> None:
+        """`frames`: how many the clip is trained on, each with its own light."""
+        super().__init__()
+        self.config = config
+        by_sound = config.conditioning == "sound"
+        width = SOUND_CODE if config.speech == "ambient" else CODE
+        self.field = Field(config, width, UPPER if config.upper else 1)
+        self.occupancy = Occupancy()
+        if by_sound:
+            self.code: nn.Module = AudioCode(sum(speech.RECIPES[name].dim for name in config.features), width)
+        else:
+            self.code = mlp(LIP_COEFFICIENTS, width, 32, 2)
+        self.width = width
+        self.appearance = nn.Parameter(0.1 * torch.randn(frames, config.appearance))
+
+    @staticmethod
+    def restored(config: Config, state: Mapping[str, Tensor]) -> Head:
+        """From the tensors `head.*` of a run."""
+        mine = {key.removeprefix("head."): value for key, value in state.items() if key.startswith("head.")}
+        head = Head(config, len(mine["appearance"]))
+        density = mine.pop(DENSITY)
+        head.load_state_dict(mine)
+        head.occupancy.become(head.occupancy.allowed, density)
+        return head
+
+    def named(self) -> dict[str, Tensor]:
+        """Its state for a run's checkpoint."""
+        state = self.state_dict() | {DENSITY: self.occupancy.density}
+        return {f"head.{key}": value for key, value in state.items()}
+
+    def said(
+        self, cond: Float[Tensor, "frames cond"], upper: Float[Tensor, "frames upper"], light: Int[Tensor, " frames"] | None
+    ) -> Said:
+        """What moves the face in some frames. `cond` holds lips, or codes already where sound drives; `light` numbers the
+        frames whose light it is, None the mean light."""
+        code = self.code(cond) if self.config.conditioning == "motion" else cond
+        appearance = self.appearance.mean(0, keepdim=True).expand(len(code), -1) if light is None else self.appearance[light]
+        return Said(code, upper if self.config.upper else upper[:, :1], appearance)

@@ -1,0 +1,104 @@
+"""RAD-NeRF: a radiance field that speech moves (Tang et al. 2022), with ER-NeRF's planes and attention (Li et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from likeness.audio import Hearing
+from likeness.camera import Camera, to_camera
+from likeness.clip import Motion
+from likeness.methods.radnerf.config import Config
+from likeness.methods.radnerf.field import Said
+from likeness.methods.radnerf.head import Head
+from likeness.methods.radnerf.occupancy import BOUND, CELLS, UNIT
+from likeness.methods.radnerf.volume import Rays, Seen, glance
+from likeness.nn.performing import Performer
+from likeness.nn.voice import Voice
+from likeness.portrait import Layer, header_hearing
+from likeness.rig import LIP_COEFFICIENTS
+
+Window = tuple[slice, slice]
+
+
+class Model(Performer):
+    """The portrait: rig, head, voice where motion is what moves it, and the stage."""
+
+    method = "radnerf"
+
+    def __init__(self, config: Config, hearing: Hearing, head: Head, voice: Voice | None) -> None:
+        super().__init__()
+        self.config, self.hearing = config, hearing
+        self.head = head
+        self.voice = voice
+
+    def hear(self, stretch: Float[Tensor, "rows dim"]) -> Float[Tensor, "time code"]:
+        return self.head.code(stretch)
+
+    @torch.no_grad()
+    def render(self, cond: Float[Tensor, "time cond"], motion: Motion, state: None = None) -> tuple[Layer, None]:
+        """Head pictures; no state is needed."""
+        width, height = self.stage.camera.size
+        cond, upper = self.within(cond, motion)
+        rgb, alpha = torch.zeros(len(cond), height, width, 3), torch.zeros(len(cond), height, width)
+        for t, pose in enumerate(motion.pose):
+            window, seen = self._seen(pose, self.head.said(cond[t : t + 1], upper[t : t + 1], None))
+            shape = alpha[t][window].shape
+            rgb[t][window] = seen.color.reshape(*shape, 3)
+            alpha[t][window] = seen.alpha.reshape(shape)
+        return Layer(rgb, alpha), None
+
+    @torch.no_grad()
+    def maps(self, cond: Float[Tensor, "1 cond"] | None, motion: Motion) -> dict[str, Float[Tensor, "height width"]]:
+        """Depth in metres, and how much speech and the upper face count in each pixel."""
+        width = LIP_COEFFICIENTS if self.voice is not None else self.head.width
+        row, upper = self.within(motion.pose.new_zeros(1, width) if cond is None else cond, motion)
+        window, seen = self._seen(motion.pose[0], self.head.said(row, upper, None), maps=True)
+        found = {"depth": seen.depth, "attention to speech": seen.heard, "attention to the upper face": seen.shown}
+        whole = torch.zeros(len(found), *self.stage.camera.size[::-1])
+        for picture, values in zip(whole, found.values()):
+            picture[window] = values.reshape(picture[window].shape)
+        return dict(zip(found, whole))
+
+    def _seen(self, pose: Float[Tensor, "4 4"], said: Said, maps: bool = False) -> tuple[Window, Seen]:
+        """What the rays of a window see, outside of which there is nothing."""
+        window, camera = self._window(pose)
+        origins, directions = camera.rays(pose)
+        flat = directions.reshape(-1, 3)
+        rays = Rays(origins.reshape(-1, 3), flat, torch.zeros(len(flat), dtype=torch.long))
+        return window, glance(self.head.field, self.head.occupancy.bits, rays, said, self.config, maps)
+
+    def _window(self, pose: Float[Tensor, "4 4"]) -> tuple[Window, Camera]:
+        """The part of the picture in which something can be."""
+        camera = self.stage.camera
+        xy = camera.project(to_camera(self._corners, pose))
+        size = torch.tensor(camera.size)
+        low = xy.amin(0).floor().long().clamp_min(0).minimum(size - 1)
+        high = torch.maximum(xy.amax(0).ceil().long().minimum(size), low + 1)
+        (x, y), (right, below) = low.tolist(), high.tolist()
+        return (slice(y, below), slice(x, right)), camera.cropped(x, y, right - x, below - y)
+
+    @cached_property
+    def _corners(self) -> Float[Tensor, "8 3"]:
+        """Of the box that holds all that is occupied, metres."""
+        cells = self.head.occupancy.bits.nonzero()
+        ends = torch.stack([cells.amin(0), cells.amax(0) + 1]) if len(cells) else torch.tensor([[0] * 3, [CELLS] * 3])
+        low, high = ends * (2 * BOUND / CELLS) - BOUND
+        corners = torch.cartesian_prod(*torch.stack([low, high], 1))
+        return corners / UNIT
+
+    def sizes(self) -> dict[str, int]:
+        return {"frames": len(self.head.appearance), "voice": 0 if self.voice is None else len(self.voice)}
+
+    @classmethod
+    def blank(cls, header: Mapping[str, Any]) -> Model:
+        sizes = header["sizes"]
+        words: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["config"].items()}
+        config = Config(**words)
+        voice = Voice(sizes["voice"]) if config.conditioning == "motion" else None
+        return cls(config, header_hearing(header), Head(config, sizes["frames"]), voice)

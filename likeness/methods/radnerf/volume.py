@@ -1,0 +1,101 @@
+"""Volume rendering of a field along rays (Tang et al. 2022, section 3.1; Müller et al. 2022, appendix E)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from likeness.kernels import Samples, composite, march, sample_positions
+from likeness.methods.radnerf.config import Config
+from likeness.methods.radnerf.field import Field, Said, view
+from likeness.methods.radnerf.occupancy import BOUND, UNIT
+
+LOW, HIGH = (-BOUND, -BOUND, -BOUND), (BOUND, BOUND, BOUND)
+CHUNK = 32768  # samples whose inner results stay in the cache
+UNSEEN = 1 / 1024  # weight of a sample below which its colour is not worked out in use: a quarter of a grey level at most
+HIDDEN = 7.0  # optical depth behind which nothing is worked out in use: e^-7 is as little
+ROUND = 3  # samples of a ray that are worked out together, before it is known whether the next can be seen
+
+
+class Rays(NamedTuple):
+    """Lines of sight in the head frame."""
+
+    origins: Float[Tensor, "n 3"]
+    """Metres."""
+    directions: Float[Tensor, "n 3"]
+    """Of length 1."""
+    frame: Int[Tensor, " n"]
+    """Row of what is said."""
+
+
+class Seen(NamedTuple):
+    """What rays see."""
+
+    color: Float[Tensor, "n 3"]
+    """Premultiplied by alpha."""
+    alpha: Float[Tensor, " n"]
+    depth: Float[Tensor, " n"]
+    """Metres, weighted by alpha."""
+    heard: Float[Tensor, " n"]
+    """How much speech counts there."""
+    shown: Float[Tensor, " n"]
+    """How much the upper face counts there."""
+
+
+def look(
+    field: Field, bits: Bool[Tensor, "x y z"], rays: Rays, said: Said, config: Config, jitter: Float[Tensor, " n"]
+) -> Seen:
+    """Along rays, with gradients; `jitter` shifts each ray's samples by a share of a step."""
+    samples, xyz, ray = _sampled(bits, rays, config, jitter)
+    frame = rays.frame[ray]
+    found = field.at(xyz, frame, said)
+    color = field.colored(found.geometry, view(rays.directions)[ray], said.appearance[frame])
+    values = torch.cat([color, found.heard[:, None], found.shown[:, None]], 1)
+    drawn = composite(found.density, values, config.step, samples.rays_start, samples.t)
+    assert drawn.depth is not None
+    return Seen(drawn.value[:, :3], drawn.alpha, drawn.depth / UNIT, drawn.value[:, 3], drawn.value[:, 4])
+
+
+@torch.no_grad()
+def glance(field: Field, bits: Bool[Tensor, "x y z"], rays: Rays, said: Said, config: Config, maps: bool = False) -> Seen:
+    """As `look` without jitter and gradients, and faster: nothing is worked out behind what hides it, nor colour where it will
+    not be seen. `said` is of one frame; without `maps`, `heard` and `shown` are zeros."""
+    samples, xyz, ray = _sampled(bits, rays, config, None)
+    density, counts = torch.zeros(len(xyz)), torch.zeros(len(xyz), 2)
+    row, geometries = torch.zeros(len(xyz), dtype=torch.long), []
+    rank, depth = torch.arange(len(xyz)) - samples.rays_start[ray], torch.zeros(len(rays.origins))
+    done = 0
+    for first in range(0, config.most, ROUND):
+        chosen = ((rank >= first) & (rank < first + ROUND) & (depth < HIDDEN)[ray]).nonzero()[:, 0]
+        for some in chosen.split(CHUNK):
+            found = field.at(xyz[some], some.new_zeros(len(some)), said)
+            density[some] = found.density
+            counts[some] = torch.stack([found.heard, found.shown], 1)
+            row[some] = torch.arange(done, done + len(some))
+            geometries.append(found.geometry)
+            done += len(some)
+        depth.index_add_(0, ray[chosen], density[chosen] * config.step)
+    colors = torch.zeros(len(xyz), 3)
+    first_look = composite(density, colors, config.step, samples.rays_start, samples.t)
+    visible = (first_look.weights > UNSEEN).nonzero()[:, 0]
+    if len(visible):
+        towards, geometry = view(rays.directions)[ray[visible]], torch.cat(geometries)[row[visible]]
+        parts = zip(geometry.split(CHUNK), towards.split(CHUNK))
+        colors[visible] = torch.cat([field.colored(g, v, said.appearance.expand(len(g), -1)) for g, v in parts])
+    drawn = composite(density, torch.cat([colors, counts], 1) if maps else colors, config.step, samples.rays_start, samples.t)
+    nothing = torch.zeros_like(drawn.alpha)
+    heard, shown = (drawn.value[:, 3], drawn.value[:, 4]) if maps else (nothing, nothing)
+    assert drawn.depth is not None
+    return Seen(drawn.value[:, :3], drawn.alpha, drawn.depth / UNIT, heard, shown)
+
+
+def _sampled(
+    bits: Bool[Tensor, "x y z"], rays: Rays, config: Config, jitter: Float[Tensor, " n"] | None
+) -> tuple[Samples, Float[Tensor, "m 3"], Int[Tensor, " m"]]:
+    """Samples of rays, where they are (UNIT), and whose."""
+    origins = rays.origins * UNIT
+    samples = march(origins, rays.directions, bits, LOW, HIGH, config.step, config.most, jitter)
+    return samples, *sample_positions(samples, origins, rays.directions)
