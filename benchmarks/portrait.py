@@ -65,6 +65,7 @@ def main(settings: Settings) -> None:
         "speech": settings.speech.name,
         "size": settings.size,
         "preset": settings.preset,
+        "trained_earlier": settings.trained,
         "seconds": {name: {k: v for k, v in step.items() if k != "said"} for name, step in found.items()},
         "portrait_mb": round(Path(portrait).stat().st_size / 1e6, 1),
         "speak_fps": {
