@@ -10,7 +10,7 @@ from torch import Tensor
 from likeness.methods.radnerf.field import Said
 from likeness.methods.radnerf.head import Head
 from likeness.methods.radnerf.lesson import Lesson, Target
-from likeness.methods.radnerf.volume import CHUNK, Rays, Seen, look
+from likeness.methods.radnerf.volume import CHUNK, Rays, Seen, glance, look
 from likeness.nn.perceptual import SMALLEST, Lpips
 from likeness.run import optimiser_state, restore_optimiser
 
@@ -167,9 +167,9 @@ def _losses(seen: Seen, target: Target, lesson: Lesson, share: float) -> dict[st
 
 @torch.no_grad()
 def preview(head: Head, lesson: Lesson, step: int) -> np.ndarray:
-    """Lips of one frame, real and drawn."""
+    """A square round the lips of one frame, real and drawn."""
     row = step % len(lesson.frames)
     rays, target, shape = lesson.patch(row, lesson.pictures.crop[0])
-    seen = _looked(head, lesson, np.array([row]), rays, np.random.default_rng(0))
+    seen = glance(head.field, head.occupancy.bits, rays, lesson.said(head, np.array([row]), None), lesson.config)
     both = torch.cat([target.color.reshape(*shape, 3), _over(seen, target).reshape(*shape, 3)], 1)
     return (both.clamp(0, 1) * 255).byte().numpy()
