@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -11,17 +10,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from likeness import mesh
-from likeness.clip import Clip
 from likeness.methods.radnerf.config import Config
 from likeness.methods.radnerf.field import Said
 from likeness.methods.radnerf.head import Head
 from likeness.methods.radnerf.occupancy import BOUND, CELLS, UNIT
 from likeness.methods.radnerf.volume import Rays
-from likeness.nn.audio_code import FUTURE, PAST, AudioCode
-from likeness.nn.perceptual import LaplacianDistance, Lpips
-from likeness.nn.pictures import Pictures
-from likeness.rig import LIP_COEFFICIENTS, Rig
-from likeness.run import Run
+from likeness.nn import lesson
+from likeness.nn.audio_code import AudioCode
+from likeness.rig import LIP_COEFFICIENTS
 
 SHARES = ((0.2, mesh.FACE_OVAL), (0.2, mesh.LIPS), (0.05, mesh.RIGHT_EYE), (0.05, mesh.LEFT_EYE))
 """Of the rays round parts of the face; the others go anywhere in the crop."""
@@ -40,46 +36,20 @@ class Target(NamedTuple):
     """Outside of the lower face, where speech should not count."""
 
 
-class Lesson:
+class Lesson(lesson.Lesson[Config]):
     """A clip's training frames as rays."""
-
-    def __init__(
-        self,
-        clip: Clip,
-        rig: Rig,
-        frames: Int[np.ndarray, " frames"],
-        config: Config,
-        run: Run,
-        distance: Lpips | LaplacianDistance,
-    ) -> None:
-        self.clip, self.rig, self.frames, self.config, self.run = clip, rig, frames, config, run
-        self.distance = distance
-        self.cond = rig.encode(clip.motion)
-        if config.conditioning == "sound":
-            parts = [np.asarray(clip.features(name), np.float32) for name in config.features]
-            self.heard = torch.from_numpy(np.concatenate(parts, axis=1))
-
-    @cached_property
-    def pictures(self) -> Pictures:
-        """At the training size."""
-        size = self.config.size
-        return Pictures(self.clip, self.frames, size, self.run.folder / f"pictures-{size}.raw", 1.0)
 
     def said(self, head: Head, rows: Int[np.ndarray, " frames"], rng: np.random.Generator | None) -> Said:
         """In the training frames number `rows`, with a little noise where motion drives and `rng` is given."""
-        config, frames = self.config, self.frames[rows]
+        frames = self.frames[rows]
         cond = self.cond[torch.from_numpy(frames)]
-        if rng is not None and config.conditioning == "motion":
-            cond = cond + config.noise * torch.from_numpy(rng.standard_normal(cond.shape).astype(np.float32))
+        if rng is not None:
+            cond = cond + self.noise * torch.from_numpy(rng.standard_normal(cond.shape).astype(np.float32))
         cond = self.rig.clip(cond)
         lips, upper = cond[:, :LIP_COEFFICIENTS], cond[:, LIP_COEFFICIENTS:]
         if isinstance(head.code, AudioCode):
-            lips = torch.cat([head.code(self._stretch(int(t))) for t in frames])
+            lips = torch.cat([head.code(self.stretch(t)) for t in frames])
         return head.said(lips, upper, torch.from_numpy(rows))
-
-    def _stretch(self, t: int) -> Float[Tensor, "rows dim"]:
-        rows = torch.arange(4 * (t - PAST), 4 * (t + 1 + FUTURE)).clamp(0, len(self.heard) - 1)
-        return self.heard[rows]
 
     def enough(self, occupied: int) -> int:
         """Rays of a frame in a step, by how many cells of space are occupied: about `samples` of them altogether."""

@@ -11,7 +11,7 @@ from likeness.methods.radnerf.field import Said
 from likeness.methods.radnerf.head import Head
 from likeness.methods.radnerf.lesson import Lesson, Target
 from likeness.methods.radnerf.volume import CHUNK, Rays, Seen, glance, look
-from likeness.nn.perceptual import SMALLEST, Lpips
+from likeness.nn.perceptual import SMALLEST
 from likeness.run import optimiser_state, restore_optimiser
 
 LOG_EVERY = 50
@@ -127,15 +127,13 @@ def _random_rays(head: Head, lesson: Lesson, share: float, rng: np.random.Genera
 
 def _lips(head: Head, lesson: Lesson, rng: np.random.Generator) -> dict[str, Tensor]:
     """Gradients of a step with all rays of a patch of lips, and its losses."""
-    config = lesson.config
     rows = rng.integers(0, len(lesson.frames), 1)
     rays, target, shape = lesson.patch(int(rows[0]), SMALLEST)
     seen = _looked(head, lesson, rows, rays, rng)
     losses = _losses(seen, target, lesson, 1.0)
     if min(shape) >= SMALLEST:
         drawn, real = _over(seen, target).reshape(*shape, 3), target.color.reshape(*shape, 3)
-        weight = config.lpips_weight if isinstance(lesson.distance, Lpips) else config.laplacian_weight
-        losses["perceptual"] = weight * lesson.distance(drawn, real)
+        losses["perceptual"] = lesson.distance_weight * lesson.distance(drawn, real)
     sum(losses.values(), start=torch.zeros(())).backward()
     return {key: value.detach() for key, value in losses.items()}
 

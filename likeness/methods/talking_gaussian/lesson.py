@@ -6,22 +6,21 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from likeness import mesh
-from likeness.clip import PARTS, Clip, Index
+from likeness.clip import PARTS, Index
 from likeness.kernels import ssim
 from likeness.methods.talking_gaussian.config import Config
 from likeness.methods.talking_gaussian.curriculum import Curriculum
 from likeness.methods.talking_gaussian.head import Head
-from likeness.nn.audio_code import FUTURE, PAST, AudioCode
+from likeness.nn import lesson
+from likeness.nn.audio_code import AudioCode
 from likeness.nn.patches import random_patches
-from likeness.nn.perceptual import LaplacianDistance, Lpips
-from likeness.nn.pictures import Picture, Pictures
+from likeness.nn.pictures import Picture
 from likeness.nn.placement import UNIT
-from likeness.rig import LIP_COEFFICIENTS, Rig
-from likeness.run import Run
+from likeness.rig import LIP_COEFFICIENTS
 
 GREEN = (0.0, 1.0, 0.0)
 FACE = (PARTS["face"], PARTS["hair"])
@@ -29,33 +28,17 @@ LEAST_EXTENT = 0.3  # UNIT: of a head that hardly moves every Gaussian would be 
 SPREAD = 1.1  # the extent, over the largest distance of a camera from their mean (Kerbl et al. 2023)
 
 
-class Lesson:
+class Lesson(lesson.Lesson[Config]):
     """A clip's training frames as a stage sees them."""
 
-    def __init__(
-        self,
-        clip: Clip,
-        rig: Rig,
-        frames: Int[np.ndarray, " frames"],
-        config: Config,
-        run: Run,
-        distance: Lpips | LaplacianDistance,
-    ) -> None:
-        self.clip, self.rig, self.frames, self.config, self.run = clip, rig, frames, config, run
-        self.distance = distance
-        self.noise = config.noise if config.conditioning == "motion" else 0.0
-        self.cond = rig.encode(clip.motion)
-        self.curriculum = Curriculum(clip, frames, config)
-        if config.conditioning == "sound":
-            parts = [np.asarray(clip.features(name), np.float32) for name in config.features]
-            self.heard = torch.from_numpy(np.concatenate(parts, axis=1))
+    @property
+    def lip_weight(self) -> float:
+        return self.config.lip_weight
 
     @cached_property
-    def pictures(self) -> Pictures:
-        """At the training size."""
-        size = self.config.size
-        path = self.run.folder / f"pictures-{size}.raw"
-        return Pictures(self.clip, self.frames, size, path, self.config.lip_weight)
+    def curriculum(self) -> Curriculum:
+        """Which frames a step may see."""
+        return Curriculum(self.clip, self.frames, self.config)
 
     @property
     def extent(self) -> float:
@@ -74,8 +57,7 @@ class Lesson:
     def code(self, head: Head, t: Index, row: Float[Tensor, " cond"]) -> Float[Tensor, " code"]:
         """Code of speech of a frame: of its sound, or of the lips in `row`."""
         if isinstance(head.code, AudioCode):
-            rows = torch.arange(4 * (int(t) - PAST), 4 * (int(t) + 1 + FUTURE)).clamp(0, len(self.heard) - 1)
-            return head.hear(self.heard[rows])[0]
+            return head.hear(self.stretch(t))[0]
         return head.codes(row[None, :LIP_COEFFICIENTS])[0]
 
     def structure(self, drawn: Tensor, real: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
@@ -89,8 +71,7 @@ class Lesson:
         if min(drawn.shape[:2]) < sides[0]:
             return drawn.new_zeros(())
         patches = random_patches(torch.stack([drawn, real]), sides, rng)
-        weight = self.config.lpips_weight if isinstance(self.distance, Lpips) else self.config.laplacian_weight
-        return weight * self.distance(patches[0], patches[1]).mean()
+        return self.distance_weight * self.distance(patches[0], patches[1]).mean()
 
     def box(self, picture: Picture, t: Index) -> Bool[Tensor, "height width"]:
         """The square round the lips, clamped to the crop."""
