@@ -22,4 +22,9 @@ def _halves() -> bool:
 
 def fast_products(device: torch.device) -> torch.autocast:
     """Within it, products of matrices are taken in bfloat16 where that is faster; sums stay in float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu" or _halves())
+    return torch.autocast(device.type, torch.bfloat16, enabled=product_type(device) is torch.bfloat16)
+
+
+def product_type(device: torch.device) -> torch.dtype:
+    """What a product within `fast_products` is given in."""
+    return torch.bfloat16 if device.type != "cpu" or _halves() else torch.float32

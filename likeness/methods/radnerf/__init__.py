@@ -73,6 +73,7 @@ def _head(lesson: Lesson) -> Head:
             statistics = Statistics.of(lesson.heard)
             head.code.mean.copy_(statistics.mean)
             head.code.std.copy_(statistics.std)
+    head.follow(lesson.rig)
     if not run.done("head"):
         train_head(head, lesson)
     if not run.done("lips"):

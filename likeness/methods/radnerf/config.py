@@ -29,12 +29,16 @@ class Config:
     """How speech enters: weighed by the place (ER-NeRF), or as a coordinate of few numbers in a grid of its own (RAD-NeRF)."""
     ambient: int = 2
     """Numbers of that coordinate: 1 to 3."""
+    warped: bool = True
+    """Under `motion`, places are looked up where they were before the rig moved the face."""
     upper: bool = True
     """Seven values of the upper face move it; otherwise the opening of the eyes alone."""
     appearance: int = 4
     """Numbers of the code of each frame's own light."""
     seeded: bool = True
     """Only space near the tracked head can be occupied; otherwise all that a camera saw."""
+    culled: bool = True
+    """Space that no ray has seen for long is passed over while training, too."""
     plane_sizes: tuple[float, ...] = geometric(64.0, 12, finest=512.0)
     plane_log2_rows: int = 14
     grid_sizes: tuple[float, ...] = geometric(16.0, 16, finest=2048.0)
@@ -47,6 +51,8 @@ class Config:
 
     steps: int = 9000
     """Of the head."""
+    coarse_steps: int = 300
+    """The first of them, which look at pictures of half the size."""
     lip_steps: int = 1500
     """After them, with patches of the lips in every second step."""
     torso_steps: int = 0
@@ -63,7 +69,7 @@ class Config:
     """Steps between updates of what is occupied."""
 
     grid_rate: float = 1e-2
-    network_rate: float = 1e-3
+    network_rate: float = 4e-3
     attention_rate: float = 2.5e-3
     """Of the audio attention, under `sound`."""
     rate_end: float = 0.05
@@ -80,6 +86,8 @@ class Config:
     """Of doubt about what can be seen through."""
     outside_weight: float = 1e-4
     """Of speech outside the lower face, rising over the steps."""
+    outside_every: int = 4
+    """Steps between looks at it, which cost a tenth of a step; its weight then counts as often."""
     lpips_weight: float = 0.01
     """Of the perceptual loss on patches of the lips where LPIPS's weights are in place. Not tried: they were never at hand."""
     laplacian_weight: float = 0.02
@@ -117,12 +125,15 @@ def preset(name: Literal["fast", "standard", "paper"], size: int = 256, seed: in
         conditioning="sound",
         space="grid",
         speech="ambient",
+        warped=False,
         upper=False,
         seeded=False,
+        culled=False,
         step=0.02706,
         most=16,
         steps=200_000,
         lip_steps=50_000,
+        coarse_steps=0,
         torso_steps=200_000,
         rays=65536,
         samples=2**31,
@@ -135,5 +146,6 @@ def preset(name: Literal["fast", "standard", "paper"], size: int = 256, seed: in
         average_every=1000,
         alpha_weight=0.0,
         outside_weight=0.1,
+        outside_every=1,
         noise=0.0,
     )

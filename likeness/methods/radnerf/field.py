@@ -10,13 +10,15 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from likeness.kernels import GridShape, harmonics
 from likeness.methods.radnerf.config import Config
 from likeness.methods.radnerf.occupancy import BOUND
+from likeness.methods.radnerf.warp import Shift
 from likeness.nn.encodings import HashGrid, TriPlane
 from likeness.nn.mlp import mlp
-from likeness.nn.precision import fast_products
+from likeness.nn.precision import fast_products, product_type
 
 CODE = 32
 GEOMETRY = 64
@@ -31,6 +33,8 @@ class Said(NamedTuple):
     code: Float[Tensor, "frames code"]
     upper: Float[Tensor, "frames upper"]
     appearance: Float[Tensor, "frames appearance"]
+    shift: Shift | None = None
+    """How the rig moves the face; None where places are as they are."""
 
 
 class Density(NamedTuple):
@@ -40,9 +44,9 @@ class Density(NamedTuple):
     """Per UNIT."""
     geometry: Float[Tensor, "n geometry"]
     """What colour is made of."""
-    heard: Float[Tensor, " n"]
+    heard: Float[Tensor, " _"]
     """How much speech counts there."""
-    shown: Float[Tensor, " n"]
+    shown: Float[Tensor, " _"]
     """How much the upper face counts there."""
 
 
@@ -85,31 +89,46 @@ class Field(nn.Module):
         self.density = mlp(inputs, 1 + GEOMETRY, 64, 3)
         self.color = mlp(DIRECTIONS + GEOMETRY + config.appearance, 3, 64, 2)
 
-    def at(self, xyz: Float[Tensor, "n 3"], frame: Int[Tensor, " n"], said: Said) -> Density:
-        """Density at places, each in one of the frames of `said`."""
-        features = self.space(xyz)
-        code, upper = said.code[frame], said.upper[frame]
+    def at(self, xyz: Float[Tensor, "n 3"], frame: Int[Tensor, " n"], said: Said, maps: bool = True) -> Density:
+        """Density at places, each in one of the frames of `said`, which do not fall; without `maps`, `heard` and `shown` are
+        empty."""
+        features = self.space(xyz if said.shift is None else said.shift.undo(xyz, frame)).to(product_type(xyz.device))
+        code, upper = of_frames(frame, said.code, said.upper)
+        heard = shown = xyz.new_zeros(0)
         with fast_products(xyz.device):
             if self.config.speech == "attention":
                 hearing, showing = self.hears(features), self.shows(features).sigmoid()
-                heard, shown = hearing.float().norm(dim=1), showing.float().norm(dim=1)
+                if maps:
+                    heard, shown = hearing.float().norm(dim=1), showing.float().norm(dim=1)
                 spoken = [hearing * code, showing * upper]
             else:
-                place = self.squeeze(torch.cat([features, code], 1)).float().tanh()
-                heard, shown = place.abs().sum(1), torch.ones_like(place[:, 0])
+                place = self.squeeze(torch.cat([features, code.expand(len(features), -1)], 1)).float().tanh()
+                if maps:
+                    heard, shown = place.abs().sum(1), torch.ones_like(place[:, 0])
                 if self.config.ambient == 1:
                     place = torch.cat([place, torch.zeros_like(place)], 1)
-                spoken = [self.ambient(place), upper]
+                spoken = [self.ambient(place), upper.expand(len(features), -1)]
             found = self.density(torch.cat([features, *spoken], 1))
         return Density(_Exp.apply(found[:, 0].float()), found[:, 1:], heard, shown)  # pyright: ignore[reportArgumentType]
 
     def colored(
-        self, geometry: Float[Tensor, "n geometry"], towards: Float[Tensor, "n 16"], appearance: Float[Tensor, "n appearance"]
+        self, geometry: Float[Tensor, "n geometry"], towards: Float[Tensor, "n 16"], appearance: Float[Tensor, "_ appearance"]
     ) -> Float[Tensor, "n 3"]:
-        """Colours; `towards` holds the harmonics of the direction of view."""
+        """Colours; `towards` holds the harmonics of the direction of view, `appearance` one row or one for each."""
+        appearance = appearance.to(geometry.dtype).expand(len(geometry), -1)
         with fast_products(geometry.device):
-            found = self.color(torch.cat([towards.to(geometry.dtype), geometry, appearance.to(geometry.dtype)], 1))
+            found = self.color(torch.cat([towards.to(geometry.dtype), geometry, appearance], 1))
         return found.float().sigmoid() * (1 + 2 * OVER) - OVER
+
+
+def of_frames(frame: Int[Tensor, " n"], *rows: Float[Tensor, "frames _"]) -> list[Tensor]:
+    """The rows of each one's frame, in the type of `fast_products`; of a single frame its one row, for all."""
+    rows = tuple(row.to(product_type(row.device)) for row in rows)
+    if len(rows[0]) == 1:
+        return [*rows]
+    # A product, whose gradient is one, too: that of indexing took 4 ms a step.
+    pick = one_hot(frame, len(rows[0])).to(rows[0].dtype)
+    return [pick @ row for row in rows]
 
 
 def view(directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays 16"]:

@@ -12,12 +12,13 @@ from likeness import speech
 from likeness.methods.radnerf.config import Config
 from likeness.methods.radnerf.field import CODE, Field, Said
 from likeness.methods.radnerf.occupancy import Occupancy
+from likeness.methods.radnerf.warp import Warp
 from likeness.nn.audio_code import AudioCode
 from likeness.nn.mlp import mlp
-from likeness.rig import LIP_COEFFICIENTS, SIZE
+from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
 
 SOUND_CODE = 64
-DENSITY = "occupancy.density"
+DENSITY, WEIGHT = "occupancy.density", "occupancy.weight"
 UPPER = SIZE - LIP_COEFFICIENTS
 
 
@@ -31,27 +32,34 @@ class Head(nn.Module):
         by_sound = config.conditioning == "sound"
         width = SOUND_CODE if config.speech == "ambient" else CODE
         self.field = Field(config, width, UPPER if config.upper else 1)
-        self.occupancy = Occupancy()
+        self.occupancy = Occupancy(config.culled)
         if by_sound:
             self.code: nn.Module = AudioCode(sum(speech.RECIPES[name].dim for name in config.features), width)
         else:
             self.code = mlp(LIP_COEFFICIENTS, width, 32, 2)
         self.width = width
         self.appearance = nn.Parameter(0.1 * torch.randn(frames, config.appearance))
+        self.warp: Warp | None = None
+
+    def follow(self, rig: Rig) -> None:
+        """Move with a rig, where the settings say so."""
+        if self.config.warped and self.config.conditioning == "motion":
+            self.warp = Warp(rig)
 
     @staticmethod
     def restored(config: Config, state: Mapping[str, Tensor]) -> Head:
         """From the tensors `head.*` of a run."""
         mine = {key.removeprefix("head."): value for key, value in state.items() if key.startswith("head.")}
         head = Head(config, len(mine["appearance"]))
-        density = mine.pop(DENSITY)
+        density, weight = mine.pop(DENSITY), mine.pop(WEIGHT)
         head.load_state_dict(mine)
+        head.occupancy.weight.copy_(weight)
         head.occupancy.become(head.occupancy.allowed, density)
         return head
 
     def named(self) -> dict[str, Tensor]:
         """Its state for a run's checkpoint."""
-        state = self.state_dict() | {DENSITY: self.occupancy.density}
+        state = self.state_dict() | {DENSITY: self.occupancy.density, WEIGHT: self.occupancy.weight}
         return {f"head.{key}": value for key, value in state.items()}
 
     def said(
@@ -60,5 +68,6 @@ class Head(nn.Module):
         """What moves the face in some frames. `cond` holds lips, or codes already where sound drives; `light` numbers the
         frames whose light it is, None the mean light."""
         code = self.code(cond) if self.config.conditioning == "motion" else cond
+        shift = None if self.warp is None else self.warp.shift(torch.cat([cond, upper], 1))
         appearance = self.appearance.mean(0, keepdim=True).expand(len(code), -1) if light is None else self.appearance[light]
-        return Said(code, upper if self.config.upper else upper[:, :1], appearance)
+        return Said(code, upper if self.config.upper else upper[:, :1], appearance, shift)

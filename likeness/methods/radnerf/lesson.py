@@ -60,14 +60,17 @@ class Lesson(lesson.Lesson[Config]):
         along = min(max(volume / (area * config.step), 1.0), config.most)
         return max(1, min(config.rays, round(config.samples / along)) // config.batch)
 
-    def rays(self, rows: Int[np.ndarray, " frames"], count: int, rng: np.random.Generator) -> tuple[Rays, Target]:
-        """`count` random rays of each of some frames: some anywhere in the crop, more at face, lips and eyes."""
+    def rays(
+        self, rows: Int[np.ndarray, " frames"], count: int, rng: np.random.Generator, side: int = 1
+    ) -> tuple[Rays, Target]:
+        """`count` random rays of each of some frames: some anywhere in the crop, more at face, lips and eyes. With `side`, of
+        pictures with pixels as many times as large."""
         rays, targets = [], []
         for i, row in enumerate(rows):
             t = int(self.frames[row])
-            xy = self._pixels(t, count, rng)
-            rays.append(self._through(t, xy, i))
-            targets.append(self._target(t, xy))
+            xy = np.minimum(self._pixels(t, count, rng) // side, np.array(self.pictures.crop) // side - 1)
+            rays.append(self.through(t, xy, i, side))
+            targets.append(self._target(t, xy, side))
         return Rays(*map(torch.cat, zip(*rays))), Target(*map(torch.cat, zip(*targets)))
 
     def patch(self, row: int, side: int) -> tuple[Rays, Target, tuple[int, int]]:
@@ -79,7 +82,7 @@ class Lesson(lesson.Lesson[Config]):
         x = np.arange(max(int(middle[0] - half), 0), min(int(middle[0] + half) + 1, width))
         y = np.arange(max(int(middle[1] - half), 0), min(int(middle[1] + half) + 1, height))
         xy = np.stack(np.meshgrid(x, y), -1)
-        return self._through(t, xy.reshape(-1, 2), 0), self._target(t, xy.reshape(-1, 2)), (len(y), len(x))
+        return self.through(t, xy.reshape(-1, 2), 0), self._target(t, xy.reshape(-1, 2)), (len(y), len(x))
 
     def _pixels(self, t: int, count: int, rng: np.random.Generator) -> Int[np.ndarray, "count 2"]:
         """In the crop of a frame."""
@@ -102,18 +105,20 @@ class Lesson(lesson.Lesson[Config]):
         margin = MARGIN * self.config.size / 256
         return xy.min(0) - margin, xy.max(0) + margin
 
-    def _through(self, t: int, xy: Int[np.ndarray, "n 2"], frame: int) -> Rays:
-        """Rays through the middles of pixels of a frame's crop."""
+    def through(self, t: int, xy: Int[np.ndarray, "n 2"], frame: int, side: int = 1) -> Rays:
+        """Rays through the middles of pixels of a frame's crop, pixels that are `side` times as large."""
         camera, pose = self.pictures.camera, self.clip.motion.pose[t]
-        pixels = torch.from_numpy(xy + self.pictures.corner[t]).float() + 0.5
+        pixels = torch.from_numpy(side * xy + self.pictures.corner[t]).float() + side / 2
         directions = camera.unproject(pixels, torch.ones(len(xy))) @ pose[:3, :3].T
         directions = directions / directions.norm(dim=1, keepdim=True)
         return Rays(pose[:3, 3].expand_as(directions), directions, torch.full((len(xy),), frame))
 
-    def _target(self, t: int, xy: Int[np.ndarray, "n 2"]) -> Target:
-        block = torch.from_numpy(self.pictures.block(t)[xy[:, 1], xy[:, 0], :7]).float() / 255
+    def _target(self, t: int, xy: Int[np.ndarray, "n 2"], side: int = 1) -> Target:
+        picture, (x, y) = self.pictures.block(t), side * xy.T
+        block = sum(torch.from_numpy(picture[y + i, x + j, :7]).float() for i in range(side) for j in range(side))
+        block = block / (255 * side**2)
         points = self.pictures.pixels[t, : mesh.NODES].numpy() - self.pictures.corner[t]
         low, high = points.min(0), points.max(0)
         low[1] = points[mesh.NOSE_BASE, 1]
-        quiet = ((xy < low) | (xy > high)).any(1)
+        quiet = ((side * xy < low) | (side * xy > high)).any(1)
         return Target(block[:, :3], block[:, 3:6], block[:, 6], torch.from_numpy(quiet))

@@ -92,6 +92,10 @@ class Model(Performer):
         corners = torch.cartesian_prod(*torch.stack([low, high], 1))
         return corners / UNIT
 
+    def furnish(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        super().furnish(header, tensors)
+        self.head.follow(self.rig)
+
     def sizes(self) -> dict[str, int]:
         return {"frames": len(self.head.appearance), "voice": 0 if self.voice is None else len(self.voice)}
 

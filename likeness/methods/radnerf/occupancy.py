@@ -1,4 +1,8 @@
-"""Which cells of the head's box hold anything: a running maximum of density over what was said (RAD-NeRF, section 3.4)."""
+"""Which cells of the head's box hold anything: a running maximum of density over what was said (RAD-NeRF, section 3.4).
+
+Cells that hold something which no ray sees, inside of the head and behind it, count as empty, unless the settings are those
+of the paper: a ray then has half the samples.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,10 @@ UNIT = 4.0  # per metre: 0.25 m, the published unit
 BOUND = 1.0
 CELLS = 128
 DECAY = 0.95
+FORGET = 0.9  # of the weight that rays gave to a cell, between two updates
+SEEN = 0.01  # the same in use, where it was looked at once and for all
+NOTICED = 0.02  # weight of a sample from which on its cell counts as seen
 SOLID = 10.0  # density that is surely something, per UNIT
-FAINT = 2.0  # density that can be seen at all
 SKIN, HAIR = 0.014 * UNIT, 0.03 * UNIT  # how far from where the head is tracked something may be
 VIEWS = 24
 
@@ -31,22 +37,40 @@ class Occupancy(nn.Module):
 
     allowed: Tensor
     density: Tensor
+    weight: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, culled: bool = True) -> None:
+        """`culled`: what no ray has seen for long is taken for empty while training, too."""
         super().__init__()
+        self.culled = culled
         self.register_buffer("allowed", torch.ones(CELLS, CELLS, CELLS, dtype=torch.bool))
         # Only for training: of a finished head all that is allowed is occupied.
         self.register_buffer("density", torch.full((CELLS, CELLS, CELLS), 2 * SOLID), persistent=False)
+        # The largest weight that a training ray lately gave to a sample in each cell.
+        self.register_buffer("weight", torch.ones(CELLS, CELLS, CELLS), persistent=False)
         self._bits: Tensor | None = None
 
     @property
     def bits(self) -> Bool[Tensor, "x y z"]:
-        """What is occupied."""
+        """What is occupied: dense, and lately seen or beside what was."""
         if self._bits is None:
-            inside = self.density[self.allowed]
+            near = self._near
+            inside = self.density[near]
             level = min(float(inside.mean()), SOLID) if inside.numel() else SOLID
-            self._bits = self.allowed & (self.density > level)
+            self._bits = near & (self.density > level)
         return self._bits
+
+    @property
+    def _near(self) -> Bool[Tensor, "x y z"]:
+        """What may be occupied and is not hidden."""
+        return self.allowed & (_spread(self.weight) > NOTICED)
+
+    @torch.no_grad()
+    def notice(self, xyz: Float[Tensor, "n 3"], weights: Float[Tensor, " n"]) -> None:
+        """Rays gave these weights to samples at these places."""
+        cells = ((xyz + BOUND) * (CELLS / (2 * BOUND))).long().clamp_(0, CELLS - 1)
+        flat = (cells[:, 0] * CELLS + cells[:, 1]) * CELLS + cells[:, 2]
+        self.weight.view(-1).scatter_reduce_(0, flat, weights, "amax")
 
     @torch.no_grad()
     def become(self, allowed: Bool[Tensor, "x y z"], density: Float[Tensor, "x y z"] | None = None) -> None:
@@ -57,24 +81,25 @@ class Occupancy(nn.Module):
 
     @torch.no_grad()
     def update(self, density_at: Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]], jitter: np.random.Generator) -> None:
-        """Look at every allowed cell once more, at a random place in it; neighbours take the larger of both."""
-        cells = self.allowed.nonzero()
+        """Look at every cell that may hold something once more, at a random place in it; neighbours take the larger of both."""
+        near = self._near
+        cells = near.nonzero()
         spread = torch.from_numpy(jitter.random((len(cells), 3), np.float32))
         found = torch.zeros_like(self.density)
-        found[self.allowed] = density_at((cells + spread) * (2 * BOUND / CELLS) - BOUND)
+        found[near] = density_at((cells + spread) * (2 * BOUND / CELLS) - BOUND)
+        if self.culled:
+            self.weight *= FORGET
         self.become(self.allowed, torch.maximum(self.density * DECAY, _spread(found)))
 
     @torch.no_grad()
-    def settle(self, density_at: Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]], times: int) -> None:
-        """For use: keep what is occupied under any of the conditionings that `density_at` answers for in turn."""
-        cells = self.bits.nonzero()
-        most = torch.zeros(len(cells))
-        for i in range(times):
-            shift = torch.tensor([i & 1, i >> 1 & 1, i >> 2 & 1]) * 0.5 + 0.25  # the middles of a cell's eighths in turn
-            most = torch.maximum(most, density_at((cells + shift) * (2 * BOUND / CELLS) - BOUND))
-        found = torch.zeros_like(self.density)
-        found[tuple(cells.T)] = most
-        self.become(_spread(found) > min(FAINT, float(most.mean()) if len(most) else FAINT))
+    def settle(self, looked: Callable[[], None]) -> None:
+        """For use: keep what `looked`, which has rays noticed, sees, and what is beside it."""
+        occupied = self.bits  # which stands while they look
+        self.weight.zero_()
+        looked()
+        found = _spread(self.weight) > SEEN
+        self.weight.fill_(1)
+        self.become(occupied & found)
 
 
 def _spread(density: Float[Tensor, "x y z"]) -> Float[Tensor, "x y z"]:

@@ -17,7 +17,8 @@ from likeness.run import optimiser_state, restore_optimiser
 LOG_EVERY = 50
 BETAS, EPS = (0.9, 0.99), 1e-15
 CLEAR = 1e-5  # how near to 0 and 1 alpha is told apart by its entropy
-SETTLED = 32  # conditionings over which the finished head's space is looked at
+SETTLED = 64  # frames in which the finished head's space is looked at
+STRETCH = 8192  # rays at a time
 
 
 class Pupil:
@@ -73,7 +74,7 @@ def train_head(head: Head, lesson: Lesson) -> None:
         if step % config.occupancy_every == 0:
             said = lesson.said(head, rng.integers(0, len(lesson.frames), 1), None)
             head.occupancy.update(lambda xyz: _density(head, xyz, said), rng)
-        losses, _, _ = _random_rays(head, lesson, step / config.steps, rng)
+        losses, _, _ = _random_rays(head, lesson, step, rng)
         pupil.step(config.rate_end ** (step / config.steps), step)
         if step % LOG_EVERY == 0:
             run.log(**losses, occupied=head.occupancy.bits.float().mean())
@@ -91,7 +92,7 @@ def tune_lips(head: Head, lesson: Lesson) -> None:
         if step % 2:
             losses = _lips(head, lesson, rng)
         else:
-            losses, _, _ = _random_rays(head, lesson, 1.0, rng)
+            losses, _, _ = _random_rays(head, lesson, config.steps + step, rng)
         pupil.step(config.lip_rate_end ** ((config.steps + step) / total), config.steps + step)
         if step % LOG_EVERY < 2:
             run.log(**losses)
@@ -100,12 +101,19 @@ def tune_lips(head: Head, lesson: Lesson) -> None:
     run.finish(head.named())
 
 
+@torch.no_grad()
 def settle(head: Head, lesson: Lesson) -> None:
-    """Space that holds nothing under any of many conditionings is passed over in use."""
-    rows = np.linspace(0, len(lesson.frames) - 1, SETTLED).astype(int)
-    with torch.no_grad():
-        answers = (lesson.said(head, rows[i : i + 1], None) for i in range(SETTLED))
-        head.occupancy.settle(lambda xyz: _density(head, xyz, next(answers)), SETTLED)
+    """Space in which no ray of many frames sees anything is passed over in use."""
+    rng = np.random.default_rng(lesson.config.seed)
+    width, height = lesson.pictures.crop
+    xy = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2)
+
+    def looked() -> None:
+        for row in np.linspace(0, len(lesson.frames) - 1, SETTLED).astype(int):
+            for some in np.array_split(xy, -(-len(xy) // STRETCH)):
+                _looked(head, lesson, np.array([row]), lesson.through(int(lesson.frames[row]), some, 0), rng)
+
+    head.occupancy.settle(looked)
 
 
 def _density(head: Head, xyz: Float[Tensor, "n 3"], said: Said) -> Float[Tensor, " n"]:
@@ -114,13 +122,15 @@ def _density(head: Head, xyz: Float[Tensor, "n 3"], said: Said) -> Float[Tensor,
     return torch.cat(parts)
 
 
-def _random_rays(head: Head, lesson: Lesson, share: float, rng: np.random.Generator) -> tuple[dict[str, Tensor], Seen, Target]:
+def _random_rays(head: Head, lesson: Lesson, step: int, rng: np.random.Generator) -> tuple[dict[str, Tensor], Seen, Target]:
     """Gradients of a step with random rays, and its losses."""
     config = lesson.config
     rows = rng.integers(0, len(lesson.frames), config.batch)
-    rays, target = lesson.rays(rows, lesson.enough(int(head.occupancy.bits.sum())), rng)
-    seen = _looked(head, lesson, rows, rays, rng)
-    losses = _losses(seen, target, lesson, share)
+    side = 2 if step < config.coarse_steps else 1
+    rays, target = lesson.rays(rows, lesson.enough(int(head.occupancy.bits.sum())), rng, side)
+    outside = bool(config.outside_weight) and step % config.outside_every == 0
+    seen = _looked(head, lesson, rows, rays, rng, outside)
+    losses = _losses(seen, target, lesson, min(step / config.steps, 1.0))
     sum(losses.values(), start=torch.zeros(())).backward()
     return {key: value.detach() for key, value in losses.items()}, seen, target
 
@@ -138,10 +148,10 @@ def _lips(head: Head, lesson: Lesson, rng: np.random.Generator) -> dict[str, Ten
     return {key: value.detach() for key, value in losses.items()}
 
 
-def _looked(head: Head, lesson: Lesson, rows: np.ndarray, rays: Rays, rng: np.random.Generator) -> Seen:
+def _looked(head: Head, lesson: Lesson, rows: np.ndarray, rays: Rays, rng: np.random.Generator, maps: bool = False) -> Seen:
     jitter = torch.from_numpy(rng.random(len(rays.origins), np.float32))
     said = lesson.said(head, rows, rng)
-    return look(head.field, head.occupancy.bits, rays, said, lesson.config, jitter)
+    return look(head.field, head.occupancy, rays, said, lesson.config, jitter, maps)
 
 
 def _over(seen: Seen, target: Target) -> Float[Tensor, "n 3"]:
@@ -156,7 +166,7 @@ def _losses(seen: Seen, target: Target, lesson: Lesson, share: float) -> dict[st
     losses = {
         "color": (_over(seen, target) - target.color).square().mean(),
         "doubt": config.entropy_weight * doubt.mean(),
-        "outside": config.outside_weight * min(share, 1.0) * (seen.heard * target.quiet).mean(),
+        "outside": config.outside_every * config.outside_weight * share * (seen.heard * target.quiet).mean(),
     }
     if config.alpha_weight:
         losses["alpha"] = config.alpha_weight * (seen.alpha - target.head).abs().mean()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from likeness.methods.radnerf.field import CODE, Field, Said, _Exp
-from likeness.methods.radnerf.occupancy import CELLS
+from likeness.methods.radnerf.occupancy import CELLS, Occupancy
 from likeness.methods.radnerf.volume import Rays, glance, look
 from tests.few_rays import few
 
@@ -38,7 +38,8 @@ def rays(count: int = 150) -> Rays:
     return Rays(torch.tensor([0.0, 0.0, -0.7]).expand(count, 3), directions, torch.zeros(count, dtype=torch.long))
 
 
-EVERYWHERE = torch.ones(CELLS, CELLS, CELLS, dtype=torch.bool)
+def everywhere() -> Occupancy:
+    return Occupancy(culled=False)
 
 
 @pytest.mark.parametrize("more", [{}, {"space": "grid"}, *({"speech": "ambient", "ambient": n} for n in (1, 2, 3))])
@@ -82,7 +83,8 @@ def test_the_gradient_of_density_does_not_run_away():
 def test_a_glance_sees_what_a_look_sees():
     made, line, one, config = field(), rays(), said(), few()
     middle = torch.full((len(line.origins),), 0.5)
-    slow, fast = look(made, EVERYWHERE, line, one, config, middle), glance(made, EVERYWHERE, line, one, config, maps=True)
+    slow = look(made, everywhere(), line, one, config, middle)
+    fast = glance(made, everywhere().bits, line, one, config, maps=True)
     assert slow.alpha.mean() > 0.05
     for name in ("alpha", "depth", "heard", "shown"):
         assert torch.allclose(getattr(slow, name), getattr(fast, name), atol=2e-2 * float(getattr(slow, name).abs().max()))
@@ -92,7 +94,7 @@ def test_a_glance_sees_what_a_look_sees():
 
 @torch.no_grad()
 def test_nothing_is_seen_where_nothing_can_be():
-    seen = glance(field(), torch.zeros_like(EVERYWHERE), rays(), said(), few())
+    seen = glance(field(), torch.zeros_like(everywhere().bits), rays(), said(), few())
     assert not seen.alpha.any() and not seen.color.any()
 
 
@@ -107,7 +109,8 @@ def test_a_sphere_whose_mouth_follows_a_signal_is_learned():
         {"params": [p for n, p in made.named_parameters() if "table" not in n] + [*code.parameters()], "lr": 2e-3},
     ])  # fmt: skip
     cells = (torch.arange(CELLS) + 0.5) * (2 / CELLS) - 1
-    near = torch.stack(torch.meshgrid(cells, cells, cells, indexing="ij"), -1).norm(dim=-1) < 0.6
+    near = everywhere()
+    near.become(torch.stack(torch.meshgrid(cells, cells, cells, indexing="ij"), -1).norm(dim=-1) < 0.6)
 
     def truth(line: Rays, signal: torch.Tensor) -> torch.Tensor:
         """Of a ball of radius 0.5 UNIT, with a spot whose red is the signal."""

@@ -41,12 +41,27 @@ def test_what_was_seen_fades_slowly():
     assert before == 50.0 and before > SOLID
 
 
-def test_a_settled_space_holds_what_any_conditioning_showed():
+def test_what_no_ray_sees_for_long_is_passed_over_and_its_neighbours_are_not():
+    space, rng = Occupancy(), np.random.default_rng(0)
+    seen = torch.tensor([[0.0, 0.0, -0.19]])
+    for _ in range(60):
+        space.notice(seen, torch.tensor([0.8]))
+        space.update(ball(0.2), rng)
+    x, y, z = cell_of(*seen[0].tolist())
+    assert space.bits[x, y, z] and space.bits[x, y, z + 1] and not space.bits[x, y, z + 2]
+    assert not space.bits[cell_of(0, 0, 0)]
+    published = Occupancy(culled=False)
+    for _ in range(60):
+        published.update(ball(0.2), rng)
+    assert published.bits[cell_of(0, 0, 0)]
+
+
+def test_a_settled_space_holds_what_rays_saw():
     space = Occupancy()
-    answers = iter([ball(0.15, middle=0.2), ball(0.15, middle=-0.2)] * 8)
-    space.settle(lambda xyz: next(answers)(xyz), 16)
+    spots = torch.tensor([[0.2, 0.2, 0.2], [-0.2, -0.2, -0.2], [0.1, 0.1, 0.1]])
+    space.settle(lambda: space.notice(spots, torch.tensor([0.9, 0.02, 0.001])))
     assert space.bits[cell_of(0.2, 0.2, 0.2)] and space.bits[cell_of(-0.2, -0.2, -0.2)]
-    assert not space.bits[cell_of(0.2, -0.2, 0.2)]
+    assert not space.bits[cell_of(0.1, 0.1, 0.1)] and space.bits.sum() == 2 * 7  # with a neighbour on each side
     assert torch.equal(space.bits, space.allowed)
 
 

@@ -121,7 +121,7 @@ def test_rays_go_through_the_middles_of_their_pixels(lesson):
     rng = np.random.default_rng(0)
     t = int(lesson.frames[3])
     xy = lesson._pixels(t, 400, rng)
-    rays = lesson._through(t, xy, 0)
+    rays = lesson.through(t, xy, 0)
     ahead = to_camera(rays.origins + 0.7 * rays.directions, lesson.clip.motion.pose[t])
     hit = lesson.pictures.camera.project(ahead) - torch.from_numpy(lesson.pictures.corner[t])
     assert torch.allclose(hit, torch.from_numpy(xy).float() + 0.5, atol=1e-2)
