@@ -5,8 +5,8 @@ aborts the process when two of them call, so calls take turns. A forked child of
 be killed by libgomp; here it gets an error instead.
 
 Torch comes first: then Numba's `omp` binds to the libgomp that torch brings, and both use one pool of threads. That
-library reads its environment when torch is imported. On a machine that others use too, GOMP_SPINCOUNT=1000, set before
-that, makes waiting threads sleep (measured on 2 busy cores: 32 ms instead of 128 for the same picture).
+library reads its environment when torch is imported. On a machine that others use too, GOMP_SPINCOUNT=30000, set before
+that, makes threads sleep that wait long (measured on 2 busy cores: 32 ms instead of 128 for the same picture).
 """
 
 import os

@@ -49,11 +49,11 @@ class Config:
     most: int = 24
     """Samples of a ray."""
 
-    steps: int = 9000
+    steps: int = 14000
     """Of the head."""
     coarse_steps: int = 300
     """The first of them, which look at pictures of half the size."""
-    lip_steps: int = 1500
+    lip_steps: int = 2000
     """After them, with patches of the lips in every second step."""
     torso_steps: int = 0
     """Of a torso that is a field; 0 takes the foundation's torso."""
@@ -117,7 +117,7 @@ def preset(name: Literal["fast", "standard", "paper"], size: int = 256, seed: in
     if name == "fast":
         return config
     if name == "standard":
-        return replace(config, steps=27000, lip_steps=4500)
+        return replace(config, steps=42000, lip_steps=6000)
     if name != "paper":
         raise ValueError(f"there is no preset {name!r}: fast, standard or paper")
     return replace(
