@@ -9,6 +9,7 @@ Pixel (0, 0) is the corner of the picture; the centre of its first pixel is (0.5
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -41,6 +42,17 @@ class Camera:
         directions = self.unproject(pixels, torch.ones_like(pixels[..., 0])) @ pose[:3, :3].T
         directions = directions / directions.norm(dim=-1, keepdim=True)
         return pose[:3, 3].expand_as(directions), directions
+
+    @property
+    def fov(self) -> float:
+        """Vertical field of view in degrees."""
+        return math.degrees(2 * math.atan(self.size[1] / (2 * self.focal)))
+
+    def zoomed(self, fov: float) -> Camera:
+        """The view at another vertical field of view, in degrees: the same picture, scaled about `centre`."""
+        if fov == self.fov:
+            return self
+        return replace(self, focal=self.size[1] / (2 * math.tan(math.radians(fov) / 2)))
 
     def scaled(self, size: tuple[int, int]) -> Camera:
         """The same view at another picture size."""

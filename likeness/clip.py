@@ -38,6 +38,7 @@ from torch import Tensor
 from likeness.camera import Camera, from_camera, to_camera
 from likeness.errors import BadInput, Refused
 from likeness.files import unwritable
+from likeness.stance import nearest_turn
 
 FORMAT = "likeness-clip"
 VERSION = 1
@@ -79,16 +80,19 @@ class Motion:
 
         circular: the first frame follows the last one; else the ends go on as they are.
         """
-        radius = int(np.ceil(3 * sigma))
-        if radius == 0 or len(self) < 2:
-            return self
-        rows, mode = self.pose[:, :3].double().numpy(), "wrap" if circular else "nearest"
-        mean = torch.from_numpy(gaussian_filter1d(rows, sigma, axis=0, mode=mode, radius=radius)).to(self.pose)
-        u, _, vt = torch.linalg.svd(mean[:, :3, :3])
-        u = torch.cat([u[..., :2], u[..., 2:] * torch.det(u @ vt)[:, None, None]], dim=-1)
-        pose = self.pose.clone()
-        pose[:, :3, :3], pose[:, :3, 3] = u @ vt, mean[:, :, 3]
-        return replace(self, pose=pose)
+        return replace(self, pose=smooth_poses(self.pose, sigma, circular))
+
+
+def smooth_poses(pose: Float[Tensor, "time 4 4"], sigma: float, circular: bool = False) -> Float[Tensor, "time 4 4"]:
+    """What `Motion.smooth` does to its pose."""
+    radius = int(np.ceil(3 * sigma))
+    if radius == 0 or len(pose) < 2:
+        return pose
+    rows, mode = pose[:, :3].double().numpy(), "wrap" if circular else "nearest"
+    mean = torch.from_numpy(gaussian_filter1d(rows, sigma, axis=0, mode=mode, radius=radius)).to(pose)
+    smooth = pose.clone()
+    smooth[:, :3, :3], smooth[:, :3, 3] = nearest_turn(mean[:, :3, :3]), mean[:, :, 3]
+    return smooth
 
 
 def ping_pong(length: int, wanted: int, start: int = 0) -> Tensor:

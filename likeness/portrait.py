@@ -22,6 +22,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -71,6 +72,8 @@ class Stage:
     background: UInt8[Tensor, "height width 3"]
     torso: Any = None
     """A `likeness.nn.torso.Torso`, or None where the method draws it itself."""
+    appearance: int | None = None
+    """The training frame whose light it stands in; None the mean light."""
 
 
 class Layer(NamedTuple):
@@ -117,9 +120,28 @@ class Portrait(nn.Module, ABC):
         """What a method knows of each pixel of one frame besides its colour, by name; without conditioning, the mean."""
         raise BadInput(
             f"a portrait of {self.method.replace('_', '-')} has no attention to show. Train one with talking-gaussian or "
-            "radnerf, or "
-            "name a .ply."
+            "radnerf."
         )
+
+    def on(self, stage: Stage) -> Portrait:
+        """The same person on another stage; what was learned is shared, and this portrait stays where it is. Raises BadInput
+        for a light that it does not have."""
+        wanted, lights = stage.appearance, self.lights
+        if wanted is not None and not lights:
+            raise BadInput(
+                f"a portrait of {self.method.replace('_', '-')} has one appearance only. Leave it at mean; portraits of "
+                "radnerf know the light of each frame that they were trained on."
+            )
+        if wanted is not None and not 0 <= wanted < lights:
+            raise BadInput(f"there is no appearance {wanted}: the portrait was trained on the frames 0 to {lights - 1}.")
+        other = copy(self)
+        other.stage = stage
+        return other
+
+    @property
+    def lights(self) -> int:
+        """Training frames whose own light was learned; 0 where a method tells no lights apart."""
+        return 0
 
     @abstractmethod
     def sizes(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from likeness import methods, speech
 from likeness.audio import ROWS_PER_FRAME
 from likeness.errors import BadInput
 from likeness.evaluate.rows import features
+from likeness.nn.carried import scaled
 from likeness.portrait import Heard, Layer, Portrait, read_header
 
 FRAMES = 9
@@ -115,6 +116,19 @@ def test_rendering_gives_pictures_of_the_stage(made, heard, clip):
     assert isinstance(layer, Layer) and layer.rgb.shape == (2, height, width, 3) and layer.alpha.shape == (2, height, width)
     assert float(layer.alpha.min()) >= 0 and float(layer.alpha.max()) <= 1 + 1e-5
     assert layer.rgb.isfinite().all() and float(layer.alpha.mean()) > 0.05  # there is a head
+
+
+def test_on_another_stage_the_same_head_is_seen_by_another_camera(made, heard, clip):
+    """Two cameras whose pictures share their middle: what is near is only larger. The portrait itself stays."""
+    motion, cond, stage = clip.motion[40:41], made.listen(heard)[:1], made.stage
+    usual = made.render(cond, motion)[0]
+    near = made.on(replace(stage, camera=replace(stage.camera, focal=2 * stage.camera.focal)))
+    layer = near.render(cond, motion)[0]
+    assert made.stage is stage and torch.equal(made.render(cond, motion)[0].rgb, usual.rgb)
+    assert [a.data_ptr() for a in near.parameters()] == [a.data_ptr() for a in made.parameters()]
+    x, y = stage.camera.centre
+    wanted = scaled(usual.alpha[0].numpy()[..., None].repeat(3, 2), 2.0, (-x, -y))[..., 0]
+    assert float((layer.alpha[0] - torch.from_numpy(wanted)).abs().mean()) < 0.05
 
 
 def test_splats_are_the_head_or_bad_input(name, made, clip):

@@ -40,14 +40,19 @@ class Model(Performer):
     def hear(self, stretch: Float[Tensor, "rows dim"]) -> Float[Tensor, "time code"]:
         return self.head.code(stretch)
 
+    @property
+    def lights(self) -> int:
+        return len(self.head.appearance)
+
     @torch.no_grad()
     def render(self, cond: Float[Tensor, "time cond"], motion: Motion, state: None = None) -> tuple[Layer, None]:
         """Head pictures; no state is needed."""
         width, height = self.stage.camera.size
         cond, upper = self.within(cond, motion)
+        light = None if self.stage.appearance is None else torch.tensor([self.stage.appearance])
         rgb, alpha = torch.zeros(len(cond), height, width, 3), torch.zeros(len(cond), height, width)
         for t, pose in enumerate(motion.pose):
-            window, seen = self._seen(pose, self.head.said(cond[t : t + 1], upper[t : t + 1], None))
+            window, seen = self._seen(pose, self.head.said(cond[t : t + 1], upper[t : t + 1], light))
             shape = alpha[t][window].shape
             rgb[t][window] = seen.color.reshape(*shape, 3)
             alpha[t][window] = seen.alpha.reshape(shape)
