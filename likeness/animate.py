@@ -7,11 +7,12 @@ from pathlib import Path
 
 from likeness import methods
 from likeness.clip import Clip
+from likeness.delivery import Delivery
 from likeness.errors import BadInput
 from likeness.files import unwritable
 from likeness.portrait import Portrait
 from likeness.prepare import prepare
-from likeness.speak import Delivery, Speech, check, speak
+from likeness.speak import Speech, check, speak
 from likeness.video import probe
 
 

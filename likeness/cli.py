@@ -19,7 +19,7 @@ from likeness.errors import LikenessError
 from likeness.files import FULL, unwritable
 
 try:
-    from likeness.speak import Delivery
+    from likeness.delivery import Delivery
     from likeness.video import FPS
 except ImportError as error:  # OpenCV without its system libraries: not even `--help` can be printed without it
     if ".so" not in str(error):
@@ -92,6 +92,7 @@ def speak(
     speech: Positional[Path],
     out: Positional[Path],
     delivery: Performance = Delivery(),
+    maps: Annotated[Path | None, arg(help="Folder for videos of depth and attention, where the method knows them.")] = None,
     json: Json = False,
 ) -> None:
     """Portrait + any sound -> video with sound: .mp4, .webm (keeps transparency), or a folder of PNG."""
@@ -100,10 +101,10 @@ def speak(
     from likeness.speak import speak as run
 
     began = time.monotonic()
-    check(speech, out, delivery)
+    check(speech, out, delivery, maps)
     said = run(load(portrait), speech, delivery)
     heard = time.monotonic()
-    said.save(out)
+    said.save(out, maps=maps)
     _said(said, out, heard - began, time.monotonic() - heard, json)
 
 

@@ -10,10 +10,15 @@ import pytest
 import torch
 
 from likeness import audio, speak
+from likeness.delivery import Delivery
+from likeness.driving import Driving
 from likeness.errors import BadInput, Refused
+from likeness.eyes import blinks
 from likeness.rig import LIP_COEFFICIENTS
-from likeness.speak import Delivery, backdrop, blinks, check, driving_motion
+from likeness.scenery import backdrop
+from likeness.speak import check
 from likeness.speak import speak as say
+from likeness.stance import NAMES, Stance
 from likeness.video import probe
 from tests.media import read_sound
 
@@ -33,7 +38,7 @@ def short(portrait, sound, delivery: Delivery, start: int = 0, stop: int = 3):
     """A few pictures of a speech, and the speech."""
     speech = say(portrait, sound, delivery)
     motion, cond = speech.motion(start, stop), speech.cond(start, stop)
-    layers = [portrait.render(cond[t : t + 1], motion[t : t + 1])[0] for t in range(stop - start)]
+    layers = [speech.portrait.render(cond[t : t + 1], motion[t : t + 1])[0] for t in range(stop - start)]
     return [speech.scenery.compose(layer, motion[t : t + 1]) for t, layer in enumerate(layers)], speech
 
 
@@ -108,7 +113,8 @@ def test_the_clips_own_movement_goes_on_without_a_jump(portrait, speech_file):
 @pytest.mark.parametrize("smooth", [0.0, 1.0, 400.0])
 def test_a_loop_begins_anew_as_it_goes_on(portrait, smooth):
     """Played back and forth, head and torso are alike before and after the frame at which the loop begins."""
-    whole = driving_motion(portrait, Delivery(smooth=smooth))
+    driving = Driving(portrait.stage, Delivery(smooth=smooth))
+    whole = driving.motion(0, 2 * len(driving))
     before, after = whole[torch.tensor([-1, -2, -9])], whole[torch.tensor([1, 2, 9])]
     assert torch.allclose(before.pose, after.pose, atol=1e-5) and torch.allclose(before.torso, after.torso, atol=1e-2)
 
@@ -123,16 +129,79 @@ def test_the_movement_of_another_clip(portrait, clip, speech_file):
         say(portrait, speech_file, Delivery(pose="nowhere"))
 
 
-@pytest.mark.parametrize("seed", [0, 5])
-def test_blinks_do_not_depend_on_chunks(seed):
-    whole = blinks(0, 1000, seed)
-    for size in (1, 7, 100, 333):
-        parts = [blinks(a, min(a + size, 1000), seed) for a in range(0, 1000, size)]
-        assert torch.equal(torch.cat(parts), whole)
-    assert not torch.equal(whole, blinks(0, 1000, seed + 1))
-    closed = torch.nonzero(whole == 0)[:, 0]
-    assert len(closed) == 10 and (closed.diff() > 6).all() and (closed.diff() < 200).all()
-    assert 0.9 < whole.mean() < 1
+@pytest.fixture(scope="module")
+def own_path(portrait, tmp_path_factory):
+    """The portrait's own movement, written down."""
+    pose = portrait.stage.motion.pose
+    rows = np.column_stack([np.arange(len(pose)), Stance.of(pose).numbers(pose)])
+    path = tmp_path_factory.mktemp("paths") / "own.csv"
+    np.savetxt(path, rows, delimiter=",", header=",".join(("frame", *NAMES)), comments="", fmt="%.9g")
+    return path
+
+
+def test_a_file_with_the_clips_own_poses_gives_the_clips_own_pictures(portrait, speech_file, spoken, own_path):
+    speech = say(portrait, speech_file, Delivery(pose=own_path))
+    assert len(speech.driving) == len(spoken[0].driving) and speech.driving.warning is None
+    for picture, wanted in zip(list(speech)[:12], spoken[1]):
+        assert np.abs(picture.astype(int) - wanted).max() <= 6 and np.abs(picture.astype(int) - wanted).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    "delivery",
+    [
+        Delivery(pose="orbit:9:1.4", eyes="blinks", start=3),
+        Delivery(pose="path", fov=12.0, eyes="curve"),
+        Delivery(pose="fixed", fov=12.0, background="#112233"),
+    ],
+)
+def test_chunks_do_not_show_with_any_option(portrait, speech_file, tmp_path, monkeypatch, delivery):
+    (tmp_path / "path.csv").write_text("frame,yaw,x,z\n0,-9,-0.06,0\n13,9,0.06,0.2\n")
+    (tmp_path / "curve.csv").write_text("time,eyes\n0,1\n0.5,0\n")
+    files = {name: tmp_path / f"{getattr(delivery, name)}.csv" for name in ("pose", "eyes")}
+    delivery = replace(delivery, **{name: path for name, path in files.items() if path.is_file()})
+    speech = say(portrait, speech_file, delivery)
+    whole = speech.motion(0, FRAMES)
+    parts = [speech.motion(a, min(a + 7, FRAMES)) for a in range(0, FRAMES, 7)]
+    for name in ("pose", "eyes", "landmarks", "torso"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    pictures = list(speech)
+    monkeypatch.setattr(speak, "CHUNK", 7)
+    assert all(np.array_equal(a, b) for a, b in zip(say(portrait, speech_file, delivery), pictures))
+
+
+def test_an_orbit_goes_round_while_the_face_goes_its_own_way(portrait, speech_file):
+    speech = say(portrait, speech_file, Delivery(pose="orbit:10:2"))
+    motion, own = speech.motion(0, 130), portrait.stage.motion
+    assert len(speech.driving) == 50 and torch.equal(motion.pose[:50], motion.pose[50:100])
+    assert torch.equal(motion.torso[:50], motion.torso[50:100])
+    yaw = Stance.of(own.pose).numbers(motion.pose)[:, 0]
+    assert yaw.max() == pytest.approx(10, abs=0.15) and yaw.min() == pytest.approx(-10, abs=0.15)  # smoothed a little
+    assert torch.equal(motion.landmarks, own.loop(130).landmarks) and torch.equal(motion.eyes, own.loop(130).eyes)
+
+
+def test_a_short_path_goes_back_and_forth(portrait, speech_file, tmp_path):
+    (tmp_path / "a.csv").write_text("frame,yaw\n0,0\n10,5\n")
+    yaw = say(portrait, speech_file, Delivery(pose=tmp_path / "a.csv", smooth=0.0)).driving
+    assert len(yaw) == 20
+    motion = yaw.motion(0, 45)
+    turned = Stance.of(portrait.stage.motion.pose).numbers(motion.pose)[:, 0]
+    assert torch.allclose(turned[:11], turned[10:21].flip(0), atol=1e-4) and torch.equal(turned[:20], turned[20:40])
+
+
+def test_where_the_torso_follows_in_blocks_there_is_no_seam(portrait, monkeypatch):
+    whole = Driving(portrait.stage, Delivery())
+    monkeypatch.setattr("likeness.driving.BLOCK", 37)
+    assert torch.allclose(Driving(portrait.stage, Delivery()).torso, whole.torso, atol=1e-4)
+
+
+def test_a_user_is_told_what_the_video_never_showed(portrait, tmp_path, take):
+    audio.save_wav(tmp_path / "a.wav", take.performance.waveform[: take.performance.rate // 12], take.performance.rate)
+    lines: list[str] = []
+    say(portrait, tmp_path / "a.wav", Delivery(pose="orbit:40")).save(tmp_path / "a.mp4", say=lines.append)
+    assert any("yaw -40 to 40 degrees" in line for line in lines)
+    lines.clear()
+    say(portrait, tmp_path / "a.wav", Delivery(pose="orbit")).save(tmp_path / "a.mp4", say=lines.append)
+    assert not any("never showed" in line for line in lines)
 
 
 def test_eyes(portrait, speech_file):
@@ -221,6 +290,11 @@ def test_what_cannot_be_said_is_told_before_any_work(portrait, speech_file, tmp_
         (speech_file, good, Delivery(amplitude=float("nan")), BadInput, "amplitude"),
         (speech_file, good, Delivery(smooth=-1.0), BadInput, "smooth"),
         (speech_file, good, Delivery(blink_seed=-1), BadInput, "blink_seed"),
+        (speech_file, good, Delivery(fov=0.0), BadInput, "fov is 0.0"),
+        (speech_file, good, Delivery(appearance=-1), BadInput, "appearance is -1"),
+        (speech_file, good, Delivery(pose="orbit:far"), BadInput, "orbit:DEGREES"),
+        (speech_file, good, Delivery(pose=tmp_path / "none.csv"), BadInput, "no such file of poses"),
+        (speech_file, good, Delivery(eyes="wide"), BadInput, "no such eyes"),
     ):
         with pytest.raises(kind, match=text):
             check(sound, out, delivery)

@@ -20,7 +20,7 @@ from likeness.evaluate.rows import DELIVERY, Row, all_rows, features, following,
 from likeness.nn.backdrop import without_head
 from likeness.portrait import Heard, Portrait
 from likeness.prepare.landmarks import FaceMesh
-from likeness.speak import Scenery
+from likeness.scenery import Scenery
 
 SILENT_FRAMES = 50
 SPEED_FRAMES = 100

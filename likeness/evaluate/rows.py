@@ -19,7 +19,7 @@ from likeness.speech import Statistics
 DELIVERY: dict[str, Any] = {
     "voice": "own", "amplitude": 1.0, "close_in_silence": False, "pose": "tracked", "eyes": "tracked", "smooth": 0.0,
 }  # fmt: skip
-"""How the rows by sound are spoken, in the words of `likeness.speak.Delivery`; the gate stays open as in training
+"""How the rows by sound are spoken, in the words of `likeness.delivery.Delivery`; the gate stays open as in training
 pictures. The row "silence" closes it once more."""
 SHIFT = 37  # frames by which the sound is wrong in the row "sound shifted": later, or earlier where the clip ends
 
