@@ -21,7 +21,7 @@ from likeness.files import unwritable, write_atomically
 from likeness.video import FPS, Writer, check_place
 
 LOOKS = 8  # frames, spread over a speech, that tell between which values its maps lie
-ENDS = (2.0, 99.8)  # percentiles of what is not nothing
+ENDS = (10.0, 99.8)  # percentiles of what is not nothing; the lowest is the rim, which is seen through
 Maps = dict[str, Float[Tensor, "height width"]]
 
 

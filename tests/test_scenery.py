@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likeness import methods
+from likeness.camera import Camera
 from likeness.delivery import Delivery
 from likeness.errors import BadInput
 from likeness.nn.carried import Carried, scaled
@@ -132,6 +133,23 @@ def test_beyond_it_the_neck_stays_under_the_head(portrait, carried, x, y, z, yaw
     necks = [stage.camera.project(stance.neck + numbers[0, 3:]) for numbers in (asked, kept)]
     assert torch.allclose(far[-3] * necks[1] + far[-2:], necks[0].float().double(), atol=0.02)
     assert float(far[-3]) == pytest.approx(float((stance.neck + kept[0, 3:])[2] / (stance.neck + asked[0, 3:])[2]), abs=1e-4)
+
+
+def test_what_ends_before_the_edge_is_drawn_out_from_within():
+    class Bust:
+        size = 64
+
+        def layer(self, _: torch.Tensor) -> np.ndarray:
+            cloth = np.zeros((64, 64, 4), np.float32)
+            cloth[40:, :] = (0.1, 0.2, 0.3, 1)
+            cloth[63:, 10:30] = cloth[:, 62:] = 0
+            return cloth
+
+    camera = Camera(100.0, (32.0, 32.0), (64, 64))
+    pose = torch.eye(4).repeat(2, 1, 1)
+    pose[:, 2, 3] = -0.7
+    layer = Carried(Bust(), pose, camera, camera).layer(torch.tensor([0.0, 1.0, -20.0, -10.0]))
+    assert np.allclose(layer[35:], (0.1, 0.2, 0.3, 1), atol=1e-5) and not layer[:25].any()
 
 
 def test_scaling_moves_pixels_as_it_says():

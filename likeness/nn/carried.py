@@ -21,6 +21,7 @@ from likeness.nn.over import over
 from likeness.stance import Stance
 
 MARGIN = 0.002  # metres beyond the known places that a torso follows by itself
+EDGE = 32  # share of the picture, one in so many, that may be missing at its edges
 PLACE = 3  # numbers that end a row of `follow`: scale, and shift in pixels
 
 
@@ -62,7 +63,15 @@ class Carried:
         if _still(where):
             return layer
         scale, x, y = where[-PLACE:].tolist()
-        return scaled(layer, scale, (x, y)).clip(0, 1)
+        return scaled(_filled_out(layer), scale, (x, y)).clip(0, 1)
+
+
+def _filled_out(layer: Float[np.ndarray, "h w 4"]) -> Float[np.ndarray, "h w 4"]:
+    """Cloth up to the edges. Far from where it usually was a torso may end a few pixels before them (measured: 6 of 256), and
+    nothing is what would be drawn out then."""
+    ring = max(1, len(layer) // EDGE)
+    inner = np.pad(layer[:-ring, ring:-ring], ((0, ring), (ring, ring), (0, 0)), mode="edge")
+    return np.where(inner[..., 3:] > layer[..., 3:] + 0.05, inner, layer)
 
 
 def scaled(picture: np.ndarray, scale: float, shift: tuple[float, float]) -> np.ndarray:
