@@ -72,3 +72,10 @@ def to_camera(points: Float[Tensor, "*n 3"], pose: Float[Tensor, "*#n 4 4"]) -> 
 def from_camera(points: Float[Tensor, "*n 3"], pose: Float[Tensor, "*#n 4 4"]) -> Float[Tensor, "*n 3"]:
     """Points in camera axes to the head frame. `pose` is camera-to-world."""
     return (pose[..., :3, :3] @ points[..., None])[..., 0] + pose[..., :3, 3]
+
+
+def moved(pose: Float[Tensor, "*n 4 4"], similarity: Float[Tensor, "4 4"]) -> Float[Tensor, "*n 4 4"]:
+    """Camera-to-world of another frame, to which `similarity` (turn, scale and shift) takes points of the head frame."""
+    scale = torch.linalg.det(similarity[:3, :3]) ** (1 / 3)
+    pose = similarity @ pose
+    return torch.cat([torch.cat([pose[..., :3, :3] / scale, pose[..., :3, 3:]], -1), pose[..., 3:, :]], -2)

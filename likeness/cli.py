@@ -178,6 +178,28 @@ def export(
     _tell({"out": str(out), "gaussians": len(cloud)}, f"{out}: {len(cloud)} Gaussians", json)
 
 
+@app.command(name="import")
+def import_(
+    method: Positional[str],
+    checkpoint: Positional[Path],
+    out: Annotated[
+        Positional[Path | None], arg(help="The portrait file; default: the checkpoint's name, .portrait, here.")
+    ] = None,
+    clip: Annotated[Path | None, arg(help="Dataset folder that it was trained on, or a clip of the person.")] = None,
+    json: Json = False,
+) -> None:
+    """Checkpoint of a method's original code (radnerf: RAD-NeRF or ER-NeRF, .pth) -> portrait file."""
+    from likeness.importing import import_portrait
+
+    began = time.monotonic()
+    out = out or Path(checkpoint.stem + ".portrait")
+    made = import_portrait(method, checkpoint, out, clip)
+    seconds = round(time.monotonic() - began, 1)
+    parts = made.as_json()
+    text = f"{out}: {parts['layout']} ({parts['weights']}), stage: {parts['stage']}, torso: {parts['torso']}"
+    _tell({"portrait": str(out), **parts, "seconds": seconds}, f"{text}; hears {', '.join(parts['features'])}", json)
+
+
 @app.command
 def demo(
     out: Annotated[Path, arg(help="Folder for everything that is made.")] = Path("out"),

@@ -20,6 +20,7 @@ A clip is a folder (version 1). Frame ids run from 0 without gaps; a frame witho
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import zipfile
@@ -35,9 +36,10 @@ from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
+from likeness import audio, speech
 from likeness.camera import Camera, from_camera, to_camera
 from likeness.errors import BadInput, Refused
-from likeness.files import unwritable
+from likeness.files import unwritable, write_atomically
 from likeness.stance import nearest_turn
 
 FORMAT = "likeness-clip"
@@ -251,8 +253,14 @@ class Clip:
         return self._caches[size]
 
     def features(self, name: str) -> Float[np.ndarray, "rows dim"]:
-        """Speech features made by `prepare`, 100 rows a second."""
+        """Speech features, 100 rows a second: made by `prepare`, or, those of a pretrained network, when first asked for.
+        Raises MissingAsset where its weights are not in place."""
         path = self.folder / f"features/{name}.npy"
+        if not path.is_file() and name in set(speech.RECIPES) - set(speech.OFFLINE):
+            rows = speech.extract(name, audio.load(self.audio))
+            file = io.BytesIO()
+            np.save(file, rows)
+            write_atomically(path, file.getvalue())
         if not path.is_file():
             have = sorted(p.stem for p in path.parent.glob("*.npy"))
             raise BadInput(f"{path}: this clip has no features {name!r}; it has {', '.join(have) or 'none'}.")

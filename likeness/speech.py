@@ -1,7 +1,8 @@
 """Speech features: what a portrait hears, 100 rows a second, rows 4t .. 4t+3 for frame t.
 
 `mel` (80 log-mel bands) knows the voice, `phones` (42 log phone posteriors of pocketsphinx's own acoustic model) what
-is said, whoever says it. Both need no download. HuBERT and wav2vec 2.0 are there for who has their weights.
+is said, whoever says it. Both need no download. HuBERT and wav2vec 2.0 are there for who has their weights; its logits of
+letters are what portraits of the original RAD-NeRF listen to.
 
 Every feature has 4 * frames_in(samples) rows, exactly: the waveform is filled with silence to whole frames, and
 whatever an extractor yields beyond or short of that is cut, or filled with its last row. Values are not normalised:
@@ -59,6 +60,8 @@ RECIPES = {
         Recipe("phones", len(PHONES), "pocketsphinx en-us ptm, CI senones, max of 3 states, softmax, ln(p + 1e-3); 1"),
         Recipe("hubert", 1024, "facebook/hubert-large-ls960-ft, last hidden state, each row twice; 1"),
         Recipe("wav2vec2", 1024, "facebook/wav2vec2-large-xlsr-53, last hidden state, each row twice; 1"),
+        Recipe("wav2vec2-letters", 32, "facebook/wav2vec2-large-960h-lv60-self, logits of letters, each row twice; 1"),
+        Recipe("wav2vec2-esperanto", 44, "cpierse/wav2vec2-large-xlsr-53-esperanto, logits of letters, each row twice; 1"),
     )
 }
 OFFLINE = ("mel", "phones")
@@ -211,26 +214,33 @@ def assets() -> Path:
     return Path(os.environ.get("LIKENESS_ASSETS") or Path.home() / ".cache" / "likeness")
 
 
-def pretrained(name: str, waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, "rows 1024"]:
-    """HuBERT or wav2vec 2.0 (last hidden state, 50 a second, each row twice) from weights that the user put in place.
+def pretrained(name: str, waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, "rows dim"]:
+    """HuBERT or wav2vec 2.0 (last hidden state or logits, 50 a second, each row twice) from weights that the user put in place.
 
-    Taken in pieces of 20 s with 1 s of context. Raises MissingAsset; nothing is ever fetched.
+    Taken in pieces of 20 s with 1 s of context. Raises MissingAsset, or BadInput for another model; nothing is ever fetched.
     """
     folder = assets() / name
-    source = _recipe(name).text.split(",")[0]
+    recipe = _recipe(name)
+    source, logits = recipe.text.split(",")[0], "logits" in recipe.text
     lost = "Without it use the features mel and phones, which need no download; lips of other languages are less exact."
+    if logits:
+        lost = "Without it this portrait, which the original code trained, cannot hear; train one here from the person's video."
     if not (folder / "config.json").is_file() or not (folder / "model.safetensors").is_file():
         raise MissingAsset(
             f"{folder}: config.json and model.safetensors of {source} are not there. "
             f"Download them from huggingface.co/{source} into this folder (or set LIKENESS_ASSETS). {lost}"
         )
     try:
-        from transformers import AutoModel
+        from transformers import AutoModel, AutoModelForCTC
     except ImportError as error:
         raise MissingAsset(f"{name} needs the package transformers: pip install transformers. {lost}") from error
-    model = AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True).eval()
+    kind = AutoModelForCTC if logits else AutoModel
+    model = kind.from_pretrained(str(folder), local_files_only=True, use_safetensors=True).eval()
     with torch.inference_mode():
-        return np.concatenate([_hidden(model, *piece) for piece in _pieces(waveform)])
+        rows = np.concatenate([_rows(model, *piece) for piece in _pieces(waveform)])
+    if rows.shape[1] != recipe.dim:
+        raise BadInput(f"{folder}: this model gives {rows.shape[1]} numbers a row, {source} gives {recipe.dim}. {lost}")
+    return rows
 
 
 def _pieces(waveform: Float[np.ndarray, " samples"]) -> Iterator[tuple[Float[np.ndarray, " piece"], int, int]]:
@@ -243,11 +253,10 @@ def _pieces(waveform: Float[np.ndarray, " samples"]) -> Iterator[tuple[Float[np.
         yield piece, (start - first) // STEP, (start - first) // STEP + keep
 
 
-def _hidden(
-    model: torch.nn.Module, piece: Float[np.ndarray, " piece"], first: int, last: int
-) -> Float[np.ndarray, "rows 1024"]:
+def _rows(model: torch.nn.Module, piece: Float[np.ndarray, " piece"], first: int, last: int) -> Float[np.ndarray, "rows dim"]:
     sound = torch.from_numpy(piece)
     sound = (sound - sound.mean()) / (sound.std() + 1e-7)
     sound = torch.nn.functional.pad(sound, (40, 400))  # its window of 400 samples makes the last row; 40 centres it
-    hidden = model(sound[None]).last_hidden_state[0].repeat_interleave(2, 0)
-    return hidden[torch.arange(first, last).clamp(max=len(hidden) - 1)].numpy()
+    said = model(sound[None])
+    rows = (said.logits if hasattr(said, "logits") else said.last_hidden_state)[0].repeat_interleave(2, 0)
+    return rows[torch.arange(first, last).clamp(max=len(rows) - 1)].numpy()

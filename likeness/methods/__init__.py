@@ -1,7 +1,8 @@
 """The methods: a folder dropped in here is a method.
 
 A method folder exports `Config` (frozen dataclass), `preset(name, size, seed)`, `Model` (a Portrait) and
-`train(clip, out, config)`.
+`train(clip, out, config)`; one whose original code's checkpoints can be imported also `LEAVE`, `recognise` and `adopt`
+(see `likeness.importing`).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def train(
     preset or size: before the work.
     """
     home = get(method)
-    _claim(Path(out))
+    claim(Path(out))
     clip = clip if isinstance(clip, Clip) else Clip.open(clip)
     try:
         config = home.preset(preset, size=size, seed=seed)
@@ -59,8 +60,9 @@ def train(
     return home.train(clip, out, config)
 
 
-def _claim(out: Path) -> None:
-    """A portrait may be replaced by a new one; whatever else is at `out` stays."""
+def claim(out: Path) -> None:
+    """A portrait may be replaced by a new one; whatever else is at `out` stays. Raises Refused, or BadInput where nothing can
+    be written."""
     must_be_writable(out)
     if out.exists():
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from likeness import foreign
 from likeness.errors import BadInput, MissingAsset
 from likeness.speech import assets
 
@@ -153,27 +154,21 @@ def _found(names: tuple[str, ...]) -> Path | None:
     return next((path for name in names if (path := _folder() / name).is_file()), None)
 
 
-def _tensors(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - refuses, unread, all but tensors
-
-
 def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], beside: str | None = None) -> dict[str, Tensor]:
     """The tensors of these shapes; other keys only where they start with `beside`. Raises BadInput for anything else."""
     advice = "It was cut short or is another file: download it again."
     try:
-        held = _tensors(path)
+        held = load_file(path) if path.suffix == ".safetensors" else foreign.read(path).tensors
+    except BadInput as error:
+        raise BadInput(f"{error} {advice}") from error
     except Exception as error:  # bytes that are no weights fail in any way there is
         raise BadInput(f"{path}: holds no weights that can be read ({type(error).__name__}). {advice}") from error
-    if not isinstance(held, dict):
-        raise BadInput(f"{path}: holds no weights by name. {advice}")
     wrong = [f"no {key}" for key in shapes if key not in held]
     for key, value in held.items():
-        if key not in shapes and not (beside and str(key).startswith(beside)):
+        if key not in shapes and not (beside and key.startswith(beside)):
             wrong.append(f"unknown {key}")
-        elif key in shapes and not (isinstance(value, Tensor) and tuple(value.shape) == shapes[key]):
-            wrong.append(f"{key} {list(getattr(value, 'shape', []))} instead of {list(shapes[key])}")
+        elif key in shapes and tuple(value.shape) != shapes[key]:
+            wrong.append(f"{key} {list(value.shape)} instead of {list(shapes[key])}")
     if wrong:
         raise BadInput(f"{path}: not the weights that LPIPS needs ({'; '.join(wrong[:4])}). {advice}")
     return {key: held[key] for key in shapes}

@@ -109,7 +109,9 @@ class Performer(Portrait):
         rig = below("rig.", tensors)
         require("rig", rig, Rig.shapes())
         held = below("stage.torso.", tensors)
-        torso = TorsoField.load(held) if any(key.startswith("net.") for key in held) else Torso.load(held)
+        torso = None  # of what was imported without a clip
+        if held:
+            torso = TorsoField.load(held) if any(key.startswith("net.") for key in held) else Torso.load(held)
         background = stage_background(header, tensors)
         self.rig = Rig(**rig)
         self.stage = Stage(header_camera(header), stage_motion(tensors), background, torso)

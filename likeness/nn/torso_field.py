@@ -13,11 +13,15 @@ draws with frame 0's: then, or with their mean, codes swallow what the pose coul
 
 The original's target is a torso picture whose neck was painted on. Ours is the real frame, and behind the head what
 `likeness.nn.torso` draws there, so that nothing is hollow behind the chin.
+
+A field that the original code trained (`Net(kind, original=True)`) keeps that code's tiled grid, and its axes, range of
+values and frame code as buffers of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import cv2
@@ -26,7 +30,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from likeness.camera import to_camera
+from likeness.camera import moved, to_camera
 from likeness.clip import HEAD, PARTS, Clip, Motion
 from likeness.errors import BadInput
 from likeness.kernels import GridShape
@@ -62,21 +66,32 @@ class Net(nn.Module):
 
     low: Tensor
     high: Tensor
+    place: Tensor
+    usual: Tensor
+    beyond: Tensor
+    stretch: Tensor
 
-    def __init__(self, kind: Literal["anchors", "pose"]) -> None:
+    def __init__(self, kind: Literal["anchors", "pose"], original: bool = False) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind, self.original = kind, original
         self.octaves = OCTAVES[kind]
         inputs = PLACE + WHERE * (1 + 2 * self.octaves) + FRAME_CODE
         self.anchors = nn.Parameter(torch.tensor(ANCHORS)) if kind == "anchors" else None
         self.deform = mlp(inputs, 2, HIDDEN[kind], 3)
-        self.grid = HashGrid(SHAPE)
+        self.grid = HashGrid(replace(SHAPE, crowded="tiled") if original else SHAPE)
         self.paint = mlp(SHAPE.width + inputs, 4, 32, 3)
         self.register_buffer("low", -torch.ones(WHERE))
         self.register_buffer("high", torch.ones(WHERE))
+        if original:
+            self.register_buffer("place", torch.eye(4))  # points of the head frame to the frame of its poses
+            self.register_buffer("usual", torch.zeros(FRAME_CODE))  # the frame code that it is drawn with
+            self.register_buffer("beyond", torch.zeros(1))  # how far values may pass 0 and 1
+            self.register_buffer("stretch", torch.ones(1))  # of pixel coordinates: its corners are pixel centres
 
     def numbers(self, pose: Float[Tensor, "time 4 4"]) -> Float[Tensor, "time 6"]:
         """What the pose code is made of, unscaled."""
+        if self.original:
+            pose = moved(pose, self.place)
         if self.anchors is None:
             return torch.cat([euler(pose[:, :3, :3]), pose[:, :3, 3]], -1)
         seen = to_camera(self.anchors.expand(len(pose), -1, -1), pose[:, None])
@@ -95,7 +110,8 @@ class Net(nn.Module):
 
     def given(self, where: Float[Tensor, "m 6"], code: Float[Tensor, "m 8"] | None = None) -> Float[Tensor, "m given"]:
         """What is known of a frame: the part of E that no pixel changes."""
-        code = where.new_zeros(len(where), FRAME_CODE) if code is None else code
+        if code is None:
+            code = self.usual.expand(len(where), -1) if self.original else where.new_zeros(len(where), FRAME_CODE)
         return torch.cat([frequencies(where, self.octaves), code], -1)
 
     def pixelwise(self, place: Float[Tensor, "n 42"]) -> tuple[Tensor, Tensor]:
@@ -110,7 +126,8 @@ class Net(nn.Module):
         """Colour and alpha at pixels x, given the first layers of both perceptrons."""
         x = (x + self.deform[1:](moving)).clamp(-1, 1)
         known = self.grid(x) @ first_weight(self.paint)[:, : SHAPE.width].T
-        return torch.sigmoid(self.paint[1:](known + painting))
+        seen = torch.sigmoid(self.paint[1:](known + painting))
+        return (seen * (1 + 2 * self.beyond) - self.beyond).clamp(0, 1) if self.original else seen
 
     def _paint_rest(self) -> Tensor:
         return first_weight(self.paint)[:, SHAPE.width :]
@@ -124,6 +141,8 @@ class TorsoField:
         self._tensors = dict(tensors)
         self._pixels = torch.nonzero(tensors["occupied"].flatten())[:, 0]
         self._x = positions(size)[self._pixels]
+        if net.original:
+            self._x = self._x * net.stretch
         with torch.no_grad():
             self._still = net.pixelwise(frequencies(self._x, 10))
 
@@ -235,7 +254,7 @@ class TorsoField:
         """From `state_dict`. Raises BadInput for tensors that are missing or do not belong together."""
         try:
             size = int(tensors["size"][0])
-            net = Net("anchors" if "net.anchors" in tensors else "pose")
+            net = Net("anchors" if "net.anchors" in tensors else "pose", original="net.usual" in tensors)
             shapes = {f"net.{k}": tuple(v.shape) for k, v in net.state_dict().items()}
             shapes |= {"occupied": (size, size), "least": (WHERE,), "most": (WHERE,)}
             wrong = [k for k, shape in shapes.items() if tuple(tensors[k].shape) != shape]

@@ -11,9 +11,11 @@ import torch
 from likeness.clip import Clip
 from likeness.methods.radnerf.config import Config, preset
 from likeness.methods.radnerf.head import Head
+from likeness.methods.radnerf.layouts import LEAVE, recognise
 from likeness.methods.radnerf.lesson import Lesson
 from likeness.methods.radnerf.model import Model
 from likeness.methods.radnerf.occupancy import ever_seen, near_the_head
+from likeness.methods.radnerf.original import adopt
 from likeness.methods.radnerf.stages import settle, train_head, tune_lips
 from likeness.nn.audio_code import AudioCode, hearing
 from likeness.nn.perceptual import perceptual_loss
@@ -26,7 +28,7 @@ from likeness.rig import Rig
 from likeness.run import CHECKPOINT, Run
 from likeness.speech import Statistics
 
-__all__ = ["Config", "Model", "preset", "train"]
+__all__ = ["LEAVE", "Config", "Model", "adopt", "preset", "recognise", "train"]
 
 
 def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Model:

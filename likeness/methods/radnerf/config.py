@@ -18,6 +18,9 @@ class Config:
     """Side of the training pictures in pixels: 256 or 512."""
     seed: int = 0
     """Of every random choice."""
+    original: Literal["", "RAD-NeRF", "ER-NeRF"] = ""
+    """The code that trained the portrait, where it was imported: it keeps that code's axes, range of colours and windows of
+    sound."""
 
     conditioning: Literal["motion", "sound"] = "motion"
     """What moves the face: the rig's lips, which a voice finds in sound, or codes of sound themselves."""
@@ -96,7 +99,7 @@ class Config:
     """Standard deviation of noise on the conditioning under `motion`."""
 
     def __post_init__(self) -> None:
-        if self.size not in (256, 512):
+        if self.size not in (256, 512) and not self.original:
             raise ValueError(f"size is {self.size}; this method trains at 256 or 512")
         if self.ambient not in (1, 2, 3):
             raise ValueError(f"ambient is {self.ambient}; the coordinate of speech has 1 to 3 numbers")
@@ -106,6 +109,7 @@ class Config:
             ("conditioning", ("motion", "sound")),
             ("space", ("planes", "grid")),
             ("speech", ("attention", "ambient")),
+            ("original", ("", "RAD-NeRF", "ER-NeRF")),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; there are {' and '.join(known)}")

@@ -70,6 +70,7 @@ class Field(nn.Module):
     def __init__(self, config: Config, code: int, upper: int) -> None:
         super().__init__()
         self.config = config
+        self.beyond = 0.0 if config.original == "RAD-NeRF" else OVER
         if config.space == "planes":
             self.space: nn.Module = TriPlane(GridShape(2, config.plane_sizes, 1, config.plane_log2_rows), BOUND)
             width = 3 * len(config.plane_sizes)
@@ -118,7 +119,7 @@ class Field(nn.Module):
         appearance = appearance.to(geometry.dtype).expand(len(geometry), -1)
         with fast_products(geometry.device):
             found = self.color(torch.cat([towards.to(geometry.dtype), geometry, appearance], 1))
-        return found.float().sigmoid() * (1 + 2 * OVER) - OVER
+        return found.float().sigmoid() * (1 + 2 * self.beyond) - self.beyond
 
 
 def of_frames(frame: Int[Tensor, " n"], *rows: Float[Tensor, "frames _"]) -> list[Tensor]:

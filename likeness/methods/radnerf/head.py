@@ -9,11 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from likeness import speech
+from likeness.camera import moved
 from likeness.methods.radnerf.config import Config
 from likeness.methods.radnerf.field import CODE, Field, Said
 from likeness.methods.radnerf.occupancy import Occupancy
 from likeness.methods.radnerf.warp import Warp
-from likeness.nn.audio_code import AudioCode
+from likeness.nn.audio_code import CENTRED, LOGITS, PAIRS, AudioCode, Windows
 from likeness.nn.mlp import mlp
 from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
 
@@ -22,8 +23,17 @@ DENSITY, WEIGHT = "occupancy.density", "occupancy.weight"
 UPPER = SIZE - LIP_COEFFICIENTS
 
 
+def windows(config: Config) -> Windows:
+    """Which rows of speech features a frame's code is made of, under `sound`."""
+    if not config.original:
+        return CENTRED
+    return PAIRS if config.features == ("hubert",) else LOGITS
+
+
 class Head(nn.Module):
     """Everything that is learned but the voice."""
+
+    place: Tensor
 
     def __init__(self, config: Config, frames: int) -> None:
         """`frames`: how many the clip is trained on, each with its own light."""
@@ -34,17 +44,18 @@ class Head(nn.Module):
         self.field = Field(config, width, UPPER if config.upper else 1)
         self.occupancy = Occupancy(config.culled)
         if by_sound:
-            self.code: nn.Module = AudioCode(sum(speech.RECIPES[name].dim for name in config.features), width)
+            self.code: nn.Module = AudioCode(sum(speech.RECIPES[n].dim for n in config.features), width, windows(config))
         else:
             self.code = mlp(LIP_COEFFICIENTS, width, 32, 2)
         self.width = width
         self.appearance = nn.Parameter(0.1 * torch.randn(frames, config.appearance))
-        self.warp: Warp | None = None
+from likeness.methods.radnerf.warp import Warp
+        if config.original:
+            self.register_buffer("place", torch.eye(4))  # points of the head frame to the field's own, both in metres
 
-    def follow(self, rig: Rig) -> None:
-        """Move with a rig, where the settings say so."""
-        if self.config.warped and self.config.conditioning == "motion":
-            self.warp = Warp(rig)
+    def placed(self, pose: Float[Tensor, "4 4"]) -> Float[Tensor, "4 4"]:
+        """A camera in the frame that the field has its axes from."""
+        return moved(pose, self.place) if self.config.original else pose
 
     @staticmethod
     def restored(config: Config, state: Mapping[str, Tensor]) -> Head:

@@ -72,6 +72,7 @@ class Model(Performer):
 
     def _seen(self, pose: Float[Tensor, "4 4"], said: Said, maps: bool = False) -> tuple[Window, Seen]:
         """What the rays of a window see, outside of which there is nothing."""
+        pose = self.head.placed(pose)
         window, camera = self._window(pose)
         origins, directions = camera.rays(pose)
         flat = directions.reshape(-1, 3)
