@@ -154,6 +154,7 @@ def test_heads_are_laid_on_each_other_by_faces(portrait, clip, monkeypatch):
 
 def test_without_a_face_the_dataset_is_asked_for(clip, tmp_path, monkeypatch):
     monkeypatch.setattr(importing, "SIDES", importing.SIDES[:1])
+    monkeypatch.setattr(importing, "PLAIN", (90, importing.PLAIN[1] / 5, importing.PLAIN[2]))
     with pytest.raises(BadInput, match="Name the dataset folder"):
         import_portrait("radnerf", write(made("ER-NeRF"), tmp_path / "a.pth"), tmp_path / "a.portrait", clip.folder)
     assert not (tmp_path / "a.portrait").exists()
