@@ -27,7 +27,9 @@ from torch import Tensor
 from likeness.errors import BadInput, Exhausted
 
 LIMIT_S = 120.0
-"""Time that a file may take, beyond a second for each 10 MB of it."""
+"""Processor time that a file may take, beyond a second for each 10 MB of it."""
+PATIENCE = 5.0
+"""How much longer it may take by the clock, as other programs may be at work."""
 ROOM = 2**30
 """Bytes of memory that the child may take, beyond SHARES times the file's size and what it has when it begins."""
 SHARES = 6
@@ -79,7 +81,7 @@ def _answer(path: Path, out: Path, leave: Sequence[str]) -> dict[str, Any]:
     root = str(Path(__file__).resolve().parents[1])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-    limit = LIMIT_S + path.stat().st_size / 10e6
+    limit = PATIENCE * (LIMIT_S + path.stat().st_size / 10e6)
     try:
         child = subprocess.run(
             _command(path, out, leave), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

@@ -122,7 +122,7 @@ def child(monkeypatch, code: str) -> None:
 )
 def test_the_caller_survives_the_end_of_the_child(tmp_path, monkeypatch, code, error, says):
     (tmp_path / "a.pth").write_bytes(b"")
-    monkeypatch.setattr(foreign, "LIMIT_S", 1.0 if "sleep" in code else 60.0)
+    monkeypatch.setattr(foreign, "LIMIT_S", 0.2 if "sleep" in code else 60.0)
     child(monkeypatch, code)
     began = time.monotonic()
     with pytest.raises(error, match=says):
