@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -244,8 +244,3 @@ def _check_values(file: Foreign, held: Mapping[str, Tensor]) -> None:
             f"{file.path}: listens to {what}; that cannot be heard here. Portraits that listen to wav2vec 2.0's letters "
             "(44 of Esperanto, or 32 of English) or to HuBERT (1024) can."
         )
-
-
-def plain(file: Foreign) -> dict[str, Any]:
-    """What a checkpoint says of its training."""
-    return {name: file.values[name] for name in ("epoch", "global_step") if name in file.values}
