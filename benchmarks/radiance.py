@@ -6,7 +6,8 @@ AD-NeRF (Guo et al. 2021) asks a perceptron of 8 layers of 256 (Mildenhall et al
 beside the position) at 64 places along every ray, and at 128 more where the first 64 found something: both perceptrons with
 random weights here, as time does not depend on them. Its cost is the same for every ray, so it is timed on every 15th row and
 column of a 450² picture and multiplied. Ours is timed on whole frames of the held-out tenth, driven by sound, features given.
-What `glance` leaves out is measured against every sample of every ray, by `look`. Writes benchmarks/results/radiance-VIDEO.json.
+What `glance` leaves out is measured against every sample of every ray, by `look`.
+Writes benchmarks/results/radiance-VIDEO.json.
 """
 
 from __future__ import annotations

@@ -49,9 +49,14 @@ class Head(nn.Module):
             self.code = mlp(LIP_COEFFICIENTS, width, 32, 2)
         self.width = width
         self.appearance = nn.Parameter(0.1 * torch.randn(frames, config.appearance))
-from likeness.methods.radnerf.warp import Warp
+        self.warp: Warp | None = None
         if config.original:
             self.register_buffer("place", torch.eye(4))  # points of the head frame to the field's own, both in metres
+
+    def follow(self, rig: Rig) -> None:
+        """Move with a rig, where the settings say so."""
+        if self.config.warped and self.config.conditioning == "motion":
+            self.warp = Warp(rig)
 
     def placed(self, pose: Float[Tensor, "4 4"]) -> Float[Tensor, "4 4"]:
         """A camera in the frame that the field has its axes from."""

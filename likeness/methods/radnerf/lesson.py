@@ -115,8 +115,8 @@ class Lesson(lesson.Lesson[Config]):
 
     def _target(self, t: int, xy: Int[np.ndarray, "n 2"], side: int = 1) -> Target:
         picture, (x, y) = self.pictures.block(t), side * xy.T
-        block = sum(torch.from_numpy(picture[y + i, x + j, :7]).float() for i in range(side) for j in range(side))
-        block = block / (255 * side**2)
+        parts = [torch.from_numpy(picture[y + i, x + j, :7]).float() for i in range(side) for j in range(side)]
+        block = torch.stack(parts).mean(0) / 255
         points = self.pictures.pixels[t, : mesh.NODES].numpy() - self.pictures.corner[t]
         low, high = points.min(0), points.max(0)
         low[1] = points[mesh.NOSE_BASE, 1]
