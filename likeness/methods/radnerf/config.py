@@ -52,11 +52,11 @@ class Config:
     most: int = 24
     """Samples of a ray."""
 
-    steps: int = 14000
+    steps: int = 10000
     """Of the head."""
     coarse_steps: int = 300
     """The first of them, which look at pictures of half the size."""
-    lip_steps: int = 2000
+    lip_steps: int = 1500
     """After them, with patches of the lips in every second step."""
     torso_steps: int = 0
     """Of a torso that is a field; 0 takes the foundation's torso."""
@@ -121,7 +121,7 @@ def preset(name: Literal["fast", "standard", "paper"], size: int = 256, seed: in
     if name == "fast":
         return config
     if name == "standard":
-        return replace(config, steps=42000, lip_steps=6000)
+        return replace(config, steps=30000, lip_steps=4500)
     if name != "paper":
         raise ValueError(f"there is no preset {name!r}: fast, standard or paper")
     return replace(

@@ -18,7 +18,7 @@ LOW, HIGH = (-BOUND, -BOUND, -BOUND), (BOUND, BOUND, BOUND)
 CHUNK = 8192  # samples whose inner results stay in the cache
 UNSEEN = 1 / 1024  # weight of a sample below which its colour is not worked out in use: a quarter of a grey level at most
 HIDDEN = 7.0  # optical depth behind which nothing is worked out in use: e^-7 is as little
-FIRST = 3  # samples of a ray that are worked out before it is known whether the others can be seen
+ROUND = 3  # samples of a ray that are worked out together, before it is known whether the next can be seen
 
 
 class Rays(NamedTuple):
@@ -79,17 +79,17 @@ def glance(field: Field, bits: Bool[Tensor, "x y z"], rays: Rays, said: Said, co
     density, counts = torch.zeros(len(xyz)), torch.zeros(len(xyz), 2)
     geometry = torch.empty(len(xyz), GEOMETRY, dtype=product_type(xyz.device))
 
-    def work_out(chosen: Int[Tensor, " some"]) -> None:
+    rank, depth = torch.arange(len(xyz)) - samples.rays_start[ray], torch.zeros(len(rays.origins))
+    left = torch.arange(len(xyz))
+    for first in range(0, config.most, ROUND):
+        left = left[(rank[left] >= first) & (depth < HIDDEN)[ray[left]]]
+        chosen = left[rank[left] < first + ROUND]
         for some in chosen.split(CHUNK):
             found = field.at(xyz[some], torch.zeros_like(some), said, maps)
             density[some], geometry[some] = found.density, found.geometry
             if maps:
                 counts[some] = torch.stack([found.heard, found.shown], 1)
-
-    first = torch.arange(len(xyz)) - samples.rays_start[ray] < FIRST
-    work_out(first.nonzero()[:, 0])
-    depth = torch.zeros(len(rays.origins)).index_add_(0, ray, density * config.step)
-    work_out((~first & (depth < HIDDEN)[ray]).nonzero()[:, 0])
+        depth.index_add_(0, ray[chosen], density[chosen] * config.step)
     colors = torch.zeros(len(xyz), 3)
     before = composite(density, colors, config.step, samples.rays_start)
     towards = view(rays.directions)
