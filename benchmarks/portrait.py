@@ -109,7 +109,8 @@ def timed(words: list[str]) -> dict:
 
 
 class Peak:
-    """The most memory (proportional set size) that a process and its children held together, sampled."""
+    """The most memory (proportional set size) that a process and its children held together, sampled every 0.2 s, or less often
+    where that would hold them up."""
 
     def __init__(self, pid: int) -> None:
         self._pid, self._most, self._running = pid, 0.0, True

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
 
+import numpy as np
 import torch
 import tyro
 from jaxtyping import Float
@@ -114,7 +115,7 @@ def main(settings: Settings) -> None:
         portrait.stage = replace(stage, camera=stage.camera.scaled((side, side)))
         found[f"ours {side}² ms"] = timed(lambda i: portrait.render(row.cond[i : i + 1], row.motion[i : i + 1]), FRAMES)
     portrait.stage = stage
-    every = range(0, len(row.cond), len(row.cond) // EXACT)
+    every = np.linspace(0, len(row.cond) - 1, EXACT).astype(int)
     found["glance against look, PSNR dB"] = mean(left_out(portrait, row.cond[i : i + 1], row.motion[i : i + 1]) for i in every)
     torch.manual_seed(0)
     coarse, fine = Vanilla().eval(), Vanilla().eval()
@@ -134,7 +135,8 @@ def left_out(portrait: Model, cond: Tensor, motion: Motion) -> float:
     """PSNR of the head over black as it is drawn against the same with every sample."""
     drawn = portrait.render(cond, motion)[0].rgb[0]
     cond, upper = portrait.within(cond, motion)
-    head, (origins, directions) = portrait.head, portrait.stage.camera.rays(motion.pose[0])
+    head = portrait.head
+    origins, directions = portrait.stage.camera.rays(head.placed(motion.pose[0]))
     rays = Rays(origins.reshape(-1, 3), directions.reshape(-1, 3), torch.zeros(drawn[..., 0].numel(), dtype=torch.long))
     said, middle = head.said(cond, upper, None), torch.full((len(rays.frame),), 0.5)
     exact = look(head.field, head.occupancy, rays, said, portrait.config, middle, maps=False).color.reshape(drawn.shape)

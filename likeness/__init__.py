@@ -12,8 +12,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 # libgomp's threads spin while they wait, by default for so long that two programs on two cores take four times as long
-# each (128 instead of 32 ms a picture, measured). As long as from one operation to the next, they need not be woken (1000
-# took 1.1 times as long for a training step alone, more beside other programs). It reads this when torch loads it.
+# each (128 instead of 32 ms a picture, measured). At 30000 they still spin from one operation to the next and need not
+# be woken (1000 took 1.1 times as long for a step of RAD-NeRF alone, more beside other programs). It reads this when torch
+# loads it.
 os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 __all__ = ["Clip", "Portrait", "load", "prepare", "speak", "train"]

@@ -9,7 +9,7 @@ from likeness.methods.radnerf import preset
 from likeness.methods.radnerf.config import Config
 
 FEW = {
-    "steps": 6, "lip_steps": 4, "samples": 4096, "rays": 256, "occupancy_every": 3,
+    "steps": 6, "lip_steps": 4, "samples": 4096, "rays": 256, "occupancy_every": 3, "coarse_steps": 2,
     "plane_sizes": geometric(16.0, 4, finest=64.0), "grid_sizes": geometric(8.0, 3, finest=32.0), "grid_log2_rows": 10,
 }  # fmt: skip
 """Every stage and several looks at space, in 10 steps."""

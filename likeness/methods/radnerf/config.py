@@ -90,7 +90,7 @@ class Config:
     outside_weight: float = 1e-4
     """Of speech outside the lower face, rising over the steps."""
     outside_every: int = 4
-    """Steps between looks at it, which cost a tenth of a step; its weight then counts as often."""
+    """Steps between looks at it, which cost a tenth of a step; its weight is multiplied by as much."""
     lpips_weight: float = 0.01
     """Of the perceptual loss on patches of the lips where LPIPS's weights are in place. Not tried: they were never at hand."""
     laplacian_weight: float = 0.02
@@ -103,8 +103,9 @@ class Config:
             raise ValueError(f"size is {self.size}; this method trains at 256 or 512")
         if self.ambient not in (1, 2, 3):
             raise ValueError(f"ambient is {self.ambient}; the coordinate of speech has 1 to 3 numbers")
-        if min(self.batch, self.rays, self.occupancy_every, self.most) < 1 or not 0 < self.step < 1:
-            raise ValueError("batch, rays, most and occupancy_every count from 1; step lies between 0 and 1")
+        counts = (self.batch, self.rays, self.most, self.occupancy_every, self.outside_every, self.average_every)
+        if min(counts) < 1 or not 0 < self.step < 1:
+            raise ValueError("batch, rays, most and what is done every so many steps count from 1; step lies between 0 and 1")
         for name, known in (
             ("conditioning", ("motion", "sound")),
             ("space", ("planes", "grid")),

@@ -19,7 +19,7 @@ from likeness.nn.mlp import mlp
 from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
 
 SOUND_CODE = 64
-DENSITY, WEIGHT = "occupancy.density", "occupancy.weight"
+DENSITY, WEIGHT, BITS = "occupancy.density", "occupancy.weight", "occupancy.bits"
 UPPER = SIZE - LIP_COEFFICIENTS
 
 
@@ -67,15 +67,15 @@ class Head(nn.Module):
         """From the tensors `head.*` of a run."""
         mine = {key.removeprefix("head."): value for key, value in state.items() if key.startswith("head.")}
         head = Head(config, len(mine["appearance"]))
-        density, weight = mine.pop(DENSITY), mine.pop(WEIGHT)
+        space = [mine.pop(name) for name in (DENSITY, WEIGHT, BITS)]
         head.load_state_dict(mine)
-        head.occupancy.weight.copy_(weight)
-        head.occupancy.become(head.occupancy.allowed, density)
+        head.occupancy.restore(*space)
         return head
 
     def named(self) -> dict[str, Tensor]:
         """Its state for a run's checkpoint."""
-        state = self.state_dict() | {DENSITY: self.occupancy.density, WEIGHT: self.occupancy.weight}
+        space = self.occupancy
+        state = self.state_dict() | {DENSITY: space.density, WEIGHT: space.weight, BITS: space.bits}
         return {f"head.{key}": value for key, value in state.items()}
 
     def said(

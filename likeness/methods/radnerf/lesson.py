@@ -61,16 +61,16 @@ class Lesson(lesson.Lesson[Config]):
         return max(1, min(config.rays, round(config.samples / along)) // config.batch)
 
     def rays(
-        self, rows: Int[np.ndarray, " frames"], count: int, rng: np.random.Generator, side: int = 1
+        self, rows: Int[np.ndarray, " frames"], count: int, rng: np.random.Generator, coarse: int = 1
     ) -> tuple[Rays, Target]:
-        """`count` random rays of each of some frames: some anywhere in the crop, more at face, lips and eyes. With `side`, of
+        """`count` random rays of each of some frames: some anywhere in the crop, more at face, lips and eyes. With `coarse`, of
         pictures with pixels as many times as large."""
         rays, targets = [], []
         for i, row in enumerate(rows):
             t = int(self.frames[row])
-            xy = np.minimum(self._pixels(t, count, rng) // side, np.array(self.pictures.crop) // side - 1)
-            rays.append(self.through(t, xy, i, side))
-            targets.append(self._target(t, xy, side))
+            xy = np.minimum(self._pixels(t, count, rng) // coarse, np.array(self.pictures.crop) // coarse - 1)
+            rays.append(self.through(t, xy, i, coarse))
+            targets.append(self._target(t, xy, coarse))
         return Rays(*map(torch.cat, zip(*rays))), Target(*map(torch.cat, zip(*targets)))
 
     def patch(self, row: int, side: int) -> tuple[Rays, Target, tuple[int, int]]:
@@ -105,20 +105,20 @@ class Lesson(lesson.Lesson[Config]):
         margin = MARGIN * self.config.size / 256
         return xy.min(0) - margin, xy.max(0) + margin
 
-    def through(self, t: int, xy: Int[np.ndarray, "n 2"], frame: int, side: int = 1) -> Rays:
-        """Rays through the middles of pixels of a frame's crop, pixels that are `side` times as large."""
+    def through(self, t: int, xy: Int[np.ndarray, "n 2"], frame: int, coarse: int = 1) -> Rays:
+        """Rays through the middles of pixels of a frame's crop, pixels that are `coarse` times as large."""
         camera, pose = self.pictures.camera, self.clip.motion.pose[t]
-        pixels = torch.from_numpy(side * xy + self.pictures.corner[t]).float() + side / 2
+        pixels = torch.from_numpy(coarse * xy + self.pictures.corner[t]).float() + coarse / 2
         directions = camera.unproject(pixels, torch.ones(len(xy))) @ pose[:3, :3].T
         directions = directions / directions.norm(dim=1, keepdim=True)
         return Rays(pose[:3, 3].expand_as(directions), directions, torch.full((len(xy),), frame))
 
-    def _target(self, t: int, xy: Int[np.ndarray, "n 2"], side: int = 1) -> Target:
-        picture, (x, y) = self.pictures.block(t), side * xy.T
-        parts = [torch.from_numpy(picture[y + i, x + j, :7]).float() for i in range(side) for j in range(side)]
+    def _target(self, t: int, xy: Int[np.ndarray, "n 2"], coarse: int = 1) -> Target:
+        picture, (x, y) = self.pictures.block(t), coarse * xy.T
+        parts = [torch.from_numpy(picture[y + i, x + j, :7]).float() for i in range(coarse) for j in range(coarse)]
         block = torch.stack(parts).mean(0) / 255
         points = self.pictures.pixels[t, : mesh.NODES].numpy() - self.pictures.corner[t]
         low, high = points.min(0), points.max(0)
         low[1] = points[mesh.NOSE_BASE, 1]
-        quiet = ((side * xy < low) | (side * xy > high)).any(1)
+        quiet = ((coarse * xy < low) | (coarse * xy > high)).any(1)
         return Target(block[:, :3], block[:, 3:6], block[:, 6], torch.from_numpy(quiet))

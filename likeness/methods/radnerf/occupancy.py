@@ -1,7 +1,7 @@
 """Which cells of the head's box hold anything: a running maximum of density over what was said (RAD-NeRF, section 3.4).
 
-Cells that hold something which no ray sees, inside of the head and behind it, count as empty, unless the settings are those
-of the paper: a ray then has half the samples.
+Cells that hold something which no ray sees, inside of the head and behind it, count as empty, which halves the samples of a
+ray: in use always, while training unless the settings are those of the paper.
 """
 
 from __future__ import annotations
@@ -78,6 +78,13 @@ class Occupancy(nn.Module):
         self.allowed.copy_(allowed)
         self.density.copy_(2 * SOLID * allowed if density is None else density)
         self._bits = None
+
+    @torch.no_grad()
+    def restore(self, density: Float[Tensor, "x y z"], weight: Float[Tensor, "x y z"], bits: Bool[Tensor, "x y z"]) -> None:
+        """As it was: weights have risen since the bits were made of them."""
+        self.density.copy_(density)
+        self.weight.copy_(weight)
+        self._bits = bits
 
     @torch.no_grad()
     def update(self, density_at: Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]], jitter: np.random.Generator) -> None:

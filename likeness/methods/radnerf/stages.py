@@ -74,7 +74,7 @@ def train_head(head: Head, lesson: Lesson) -> None:
         if step % config.occupancy_every == 0:
             said = lesson.said(head, rng.integers(0, len(lesson.frames), 1), None)
             head.occupancy.update(lambda xyz: _density(head, xyz, said), rng)
-        losses, _, _ = _random_rays(head, lesson, step, rng)
+        losses = _random_rays(head, lesson, step, rng)
         pupil.step(config.rate_end ** (step / config.steps), step)
         if step % LOG_EVERY == 0:
             run.log(**losses, occupied=head.occupancy.bits.float().mean())
@@ -89,10 +89,7 @@ def tune_lips(head: Head, lesson: Lesson) -> None:
     total = config.steps + config.lip_steps
     for step in run.steps("lips", config.lip_steps):
         rng = run.generator(step)
-        if step % 2:
-            losses = _lips(head, lesson, rng)
-        else:
-            losses, _, _ = _random_rays(head, lesson, config.steps + step, rng)
+        losses = _lips(head, lesson, rng) if step % 2 else _random_rays(head, lesson, config.steps + step, rng)
         pupil.step(config.lip_rate_end ** ((config.steps + step) / total), config.steps + step)
         if step % LOG_EVERY < 2:
             run.log(**losses)
@@ -122,25 +119,26 @@ def _density(head: Head, xyz: Float[Tensor, "n 3"], said: Said) -> Float[Tensor,
     return torch.cat(parts)
 
 
-def _random_rays(head: Head, lesson: Lesson, step: int, rng: np.random.Generator) -> tuple[dict[str, Tensor], Seen, Target]:
+def _random_rays(head: Head, lesson: Lesson, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
     """Gradients of a step with random rays, and its losses."""
     config = lesson.config
     rows = rng.integers(0, len(lesson.frames), config.batch)
-    side = 2 if step < config.coarse_steps else 1
-    rays, target = lesson.rays(rows, lesson.enough(int(head.occupancy.bits.sum())), rng, side)
-    outside = bool(config.outside_weight) and step % config.outside_every == 0
-    seen = _looked(head, lesson, rows, rays, rng, outside)
-    losses = _losses(seen, target, lesson, min(step / config.steps, 1.0))
+    coarse = 2 if step < config.coarse_steps else 1
+    rays, target = lesson.rays(rows, lesson.enough(int(head.occupancy.bits.sum())), rng, coarse)
+    maps = step % config.outside_every == 0
+    seen = _looked(head, lesson, rows, rays, rng, maps)
+    losses = _losses(seen, target, lesson, step, maps)
     sum(losses.values(), start=torch.zeros(())).backward()
-    return {key: value.detach() for key, value in losses.items()}, seen, target
+    return {key: value.detach() for key, value in losses.items()}
 
 
 def _lips(head: Head, lesson: Lesson, rng: np.random.Generator) -> dict[str, Tensor]:
     """Gradients of a step with all rays of a patch of lips, and its losses."""
     rows = rng.integers(0, len(lesson.frames), 1)
     rays, target, shape = lesson.patch(int(rows[0]), SMALLEST)
-    seen = _looked(head, lesson, rows, rays, rng)
-    losses = _losses(seen, target, lesson, 1.0)
+    maps = lesson.config.outside_every == 1
+    seen = _looked(head, lesson, rows, rays, rng, maps)
+    losses = _losses(seen, target, lesson, lesson.config.steps, maps)
     if min(shape) >= SMALLEST:
         drawn, real = _over(seen, target).reshape(*shape, 3), target.color.reshape(*shape, 3)
         losses["perceptual"] = lesson.distance_weight * lesson.distance(drawn, real)
@@ -158,7 +156,7 @@ def _over(seen: Seen, target: Target) -> Float[Tensor, "n 3"]:
     return seen.color + (1 - seen.alpha[:, None]) * target.behind
 
 
-def _losses(seen: Seen, target: Target, lesson: Lesson, share: float) -> dict[str, Tensor]:
+def _losses(seen: Seen, target: Target, lesson: Lesson, step: int, maps: bool) -> dict[str, Tensor]:
     """Already weighed: squared error, alpha against the mask, doubt, speech where none should count."""
     config = lesson.config
     clear = seen.alpha.clamp(CLEAR, 1 - CLEAR)
@@ -166,8 +164,10 @@ def _losses(seen: Seen, target: Target, lesson: Lesson, share: float) -> dict[st
     losses = {
         "color": (_over(seen, target) - target.color).square().mean(),
         "doubt": config.entropy_weight * doubt.mean(),
-        "outside": config.outside_every * config.outside_weight * share * (seen.heard * target.quiet).mean(),
     }
+    if maps:
+        weight = config.outside_every * config.outside_weight * min(step / config.steps, 1.0)
+        losses["outside"] = weight * (seen.heard * target.quiet).mean()
     if config.alpha_weight:
         losses["alpha"] = config.alpha_weight * (seen.alpha - target.head).abs().mean()
     return losses

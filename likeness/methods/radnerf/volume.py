@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from likeness.kernels import Samples, composite, march, sample_positions
+from likeness.kernels import Composite, Samples, composite, march, sample_positions
 from likeness.methods.radnerf.config import Config
 from likeness.methods.radnerf.field import GEOMETRY, Field, Said, of_frames, view
 from likeness.methods.radnerf.occupancy import BOUND, UNIT, Occupancy
@@ -29,7 +29,7 @@ class Rays(NamedTuple):
     directions: Float[Tensor, "n 3"]
     """Of length 1."""
     frame: Int[Tensor, " n"]
-    """Row of what is said."""
+    """Row of what is said; does not fall."""
 
 
 class Seen(NamedTuple):
@@ -65,10 +65,7 @@ def look(
     values = torch.cat([color, found.heard[:, None], found.shown[:, None]], 1) if maps else color
     drawn = composite(found.density, values, config.step, samples.rays_start, samples.t)
     occupancy.notice(xyz, drawn.weights.detach())
-    nothing = torch.zeros_like(drawn.alpha.detach())
-    heard, shown = (drawn.value[:, 3], drawn.value[:, 4]) if maps else (nothing, nothing)
-    assert drawn.depth is not None
-    return Seen(drawn.value[:, :3], drawn.alpha, drawn.depth / UNIT, heard, shown)
+    return _seen(drawn, maps)
 
 
 @torch.no_grad()
@@ -96,6 +93,10 @@ def glance(field: Field, bits: Bool[Tensor, "x y z"], rays: Rays, said: Said, co
     for some in (before.weights > UNSEEN).nonzero()[:, 0].split(CHUNK):
         colors[some] = field.colored(geometry[some], towards[ray[some]], said.appearance)
     drawn = composite(density, torch.cat([colors, counts], 1) if maps else colors, config.step, samples.rays_start, samples.t)
+    return _seen(drawn, maps)
+
+
+def _seen(drawn: Composite, maps: bool) -> Seen:
     nothing = torch.zeros_like(drawn.alpha)
     heard, shown = (drawn.value[:, 3], drawn.value[:, 4]) if maps else (nothing, nothing)
     assert drawn.depth is not None

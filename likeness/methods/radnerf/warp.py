@@ -75,13 +75,13 @@ class Shift(NamedTuple):
 
 
 def encircled(points: Float[Tensor, "n 2"], ring: Float[Tensor, "corners 2"]) -> Bool[Tensor, " n"]:
-    """Whether a ring goes round points from right to below to left in an image's axes (right, down): the winding number, so
+    """Whether a ring goes round points from left to below to right in an image's axes (right, down): by the winding number, so
     that lips which pass each other have no inside."""
     (x, y), after = points.T[:, :, None], ring.roll(-1, 0)
     (x0, y0), (x1, y1) = ring.T, after.T
     down, up = (y0 <= y) & (y1 > y), (y0 > y) & (y1 <= y)
     side = (x1 - x0) * (y - y0) - (x - x0) * (y1 - y0)
-    return (down & (side > 0)).sum(1) - (up & (side < 0)).sum(1) != 0
+    return (down & (side > 0)).sum(1) - (up & (side < 0)).sum(1) < 0
 
 
 class Warp:
@@ -107,9 +107,8 @@ class Warp:
 
     def shift(self, cond: Float[Tensor, "frames cond"]) -> Shift:
         """The face's motion in some frames, by the rig's whole conditioning."""
-        moved = (self.basis @ cond.T).reshape(len(self.cells), 3, -1)
         grid = torch.zeros(len(cond), 3, int(np.prod(self.shape)))
-        grid[:, :, self.cells] = moved.permute(2, 1, 0)
+        grid[:, :, self.cells] = (self.basis @ cond.T).reshape(len(self.cells), 3, -1).permute(2, 1, 0)
         lips = self.rig.decode(cond)[:, mesh.LIPS] * UNIT
         moved = lips - self.rig.mean[mesh.LIPS, :] * UNIT
         return Shift(grid.reshape(len(cond), 3, *self.shape), self.low, self.high, lips, moved)

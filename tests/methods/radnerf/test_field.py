@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from likeness.methods.radnerf.field import CODE, Field, Said, _Exp
+from likeness.methods.radnerf.field import CODE, Field, Said, _Exp, of_frames
 from likeness.methods.radnerf.occupancy import CELLS, Occupancy
 from likeness.methods.radnerf.volume import Rays, glance, look
 from tests.few_rays import few
@@ -90,6 +90,35 @@ def test_a_glance_sees_what_a_look_sees():
         assert torch.allclose(getattr(slow, name), getattr(fast, name), atol=2e-2 * float(getattr(slow, name).abs().max()))
     assert torch.allclose(slow.color, fast.color, atol=config.most / 1024 + 0.02)
     assert (slow.color - fast.color).abs().mean() < 4e-3
+
+
+@torch.no_grad()
+def test_what_is_seen_does_not_depend_on_whether_maps_are_asked_for():
+    made, line, one, middle = field(), rays(), said(), torch.full((150,), 0.5)
+    seen, plain = (look(made, everywhere(), line, one, few(), middle, maps) for maps in (True, False))
+    for name in ("color", "alpha", "depth"):
+        assert torch.allclose(getattr(seen, name), getattr(plain, name), atol=1e-5)
+    assert seen.heard.any() and not plain.heard.any()
+
+
+def test_rows_of_frames_are_those_that_indexing_gives_and_so_are_gradients():
+    frame = torch.tensor([0, 0, 1, 2, 2, 2])
+    rows = torch.randn(3, 5, requires_grad=True)
+    weight = torch.randn(6, 5)
+    (picked,) = of_frames(frame, rows)
+    (by_product,) = torch.autograd.grad((picked.float() * weight).sum(), rows)
+    (by_index,) = torch.autograd.grad((rows[frame] * weight).sum(), rows)
+    assert torch.allclose(picked.float(), rows[frame], atol=2e-2) and torch.allclose(by_product, by_index, atol=5e-2)
+    (one,) = of_frames(frame * 0, rows[:1])
+    assert one.shape == (1, 5)
+
+
+def test_rays_that_meet_nothing_teach_nothing():
+    made, nowhere = field(), everywhere()
+    nowhere.become(torch.zeros_like(nowhere.allowed))
+    seen = look(made, nowhere, rays(), said(), few(), torch.full((150,), 0.5))
+    seen.color.sum().backward()
+    assert not seen.alpha.any() and all(p.grad is None or not p.grad.any() for p in made.parameters())
 
 
 @torch.no_grad()

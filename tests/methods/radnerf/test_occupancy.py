@@ -56,6 +56,22 @@ def test_what_no_ray_sees_for_long_is_passed_over_and_its_neighbours_are_not():
     assert published.bits[cell_of(0, 0, 0)]
 
 
+def test_space_is_restored_as_it_was_though_weights_have_risen_since():
+    space, rng = Occupancy(), np.random.default_rng(0)
+    seen = torch.tensor([[0.0, 0.0, -0.19]])
+    for _ in range(60):
+        space.notice(seen, torch.tensor([0.8]))
+        space.update(ball(0.2), rng)
+    before = space.bits.clone()
+    space.notice(seen + torch.tensor([0.0, 0.0, CELL]), torch.tensor([0.8]))
+    again = Occupancy()
+    again.restore(space.density, space.weight, space.bits)
+    assert torch.equal(again.bits, before)
+    again.update(ball(0.2), np.random.default_rng(1))
+    space.update(ball(0.2), np.random.default_rng(1))
+    assert torch.equal(again.bits, space.bits) and again.bits.sum() > before.sum()
+
+
 def test_a_settled_space_holds_what_rays_saw():
     space = Occupancy()
     spots = torch.tensor([[0.2, 0.2, 0.2], [-0.2, -0.2, -0.2], [0.1, 0.1, 0.1]])

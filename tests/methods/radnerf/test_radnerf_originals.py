@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +18,10 @@ from likeness import foreign, methods, speech
 from likeness.errors import BadInput, MissingAsset
 from likeness.foreign import Foreign
 from likeness.importing import import_portrait, plain_stage
-from likeness.methods.radnerf import field as field_module
 from likeness.methods.radnerf.field import view
 from likeness.methods.radnerf.layouts import LEAVE, recognise
 from likeness.methods.radnerf.original import AXES, adopt
+from likeness.nn import precision
 from likeness.portrait import Heard, Stage
 from likeness.speak import Delivery, speak
 from tests.originals import STEP, Original, made, write
@@ -34,7 +33,7 @@ TIME = 24
 @pytest.fixture(autouse=True)
 def exact(monkeypatch):
     """Products in float32, on every machine."""
-    monkeypatch.setattr(field_module, "fast_products", lambda device: nullcontext())
+    monkeypatch.setattr(precision, "_halves", lambda: False)
 
 
 @pytest.fixture(scope="module", params=KINDS)

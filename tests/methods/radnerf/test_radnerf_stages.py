@@ -140,6 +140,19 @@ def test_targets_are_the_pixels_of_the_frame(lesson):
     assert size != len(parts) or np.corrcoef(target.head[300:], np.isin(parts[xy[:, 1], xy[:, 0]], HEAD))[0, 1] > 0.9
 
 
+def test_rays_of_half_the_size_go_through_the_middles_of_four_pixels_and_see_their_mean(lesson):
+    rows = np.array([2])
+    rays, target = lesson.rays(rows, 300, np.random.default_rng(1), coarse=2)
+    t = int(lesson.frames[2])
+    pose, size = lesson.clip.motion.pose[t], lesson.config.size
+    xy = lesson.pictures.camera.project(to_camera(rays.origins + rays.directions, pose))
+    corner = xy.round().long() - 1  # of four pixels that meet there
+    assert torch.allclose(xy, xy.round(), atol=1e-2)
+    image = torch.from_numpy(lesson.clip.image(t, size).astype(np.float32))
+    four = torch.stack([image[corner[:, 1] + i, corner[:, 0] + j] for i in (0, 1) for j in (0, 1)]).mean(0)
+    assert (target.color * 255 - four).abs().max() < 1
+
+
 def test_half_of_the_rays_look_at_the_face_and_the_lips_are_seen_often(lesson):
     t = int(lesson.frames[0])
     rng = np.random.default_rng(2)
@@ -177,7 +190,7 @@ def test_the_published_sizes():
     assert field.space.table.shape == (903_480, 2) and field.ambient.table.shape == (555_520, 2)
 
 
-@pytest.mark.parametrize("wrong", [{"size": 300}, {"ambient": 4}, {"step": 0.0}, {"batch": 0}])
+@pytest.mark.parametrize("wrong", [{"size": 300}, {"ambient": 4}, {"step": 0.0}, {"batch": 0}, {"outside_every": 0}])
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(ValueError):
         replace(preset("fast"), **wrong)

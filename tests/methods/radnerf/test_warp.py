@@ -27,12 +27,17 @@ def cond(lesson) -> torch.Tensor:
     return cond[order[[-1, 0, len(order) // 2]]]
 
 
+def scattered(count: int) -> torch.Tensor:
+    """Places in the cube."""
+    return torch.rand(count, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
 def at(frame: int, count: int) -> torch.Tensor:
     return torch.full((count,), frame)
 
 
 def test_a_face_at_rest_leaves_places_where_they_are(warp, lesson):
-    xyz = torch.rand(2000, 3) * 2 - 1
+    xyz = scattered(2000)
     lips = (lesson.rig.mean * UNIT)[list(mesh.LIPS), :2]
     xyz = xyz[~encircled(xyz[:, :2], lips[-20:])]
     assert torch.allclose(warp.shift(torch.zeros(1, SIZE)).undo(xyz, at(0, len(xyz))), xyz, atol=1e-6)
@@ -61,7 +66,7 @@ def test_what_shows_between_open_lips_lies_apart_and_nothing_of_closed_ones_does
 
 
 def test_far_from_the_face_nothing_moves(warp, cond, lesson):
-    xyz = torch.rand(5000, 3) * 2 - 1
+    xyz = scattered(5000)
     distance = torch.cdist(xyz, lesson.rig.mean * UNIT).amin(1)
     lips = lesson.rig.decode(cond[:1])[0, mesh.LIPS, :2] * UNIT
     near = ((xyz[:, :2] > lips.amin(0) - 0.05) & (xyz[:, :2] < lips.amax(0) + 0.05)).all(1)
@@ -70,17 +75,21 @@ def test_far_from_the_face_nothing_moves(warp, cond, lesson):
 
 
 def test_frames_do_not_mix(warp, cond):
-    xyz = (torch.rand(300, 3) - 0.5) * 0.8
+    xyz = scattered(300) * 0.4
     together = warp.shift(cond).undo(xyz.repeat(3, 1), torch.arange(3).repeat_interleave(300))
     for t in range(3):
         alone = warp.shift(cond[t : t + 1]).undo(xyz, at(0, 300))
         assert torch.allclose(together[300 * t : 300 * (t + 1)], alone, atol=1e-6)
+    ends = warp.shift(cond).undo(xyz[:200], torch.arange(2).repeat_interleave(100) * 2)  # no place of the frame between
+    assert torch.allclose(ends, torch.cat([together[:100], together[700:800]]), atol=1e-6)
+    assert warp.shift(cond).undo(xyz[:0], at(0, 0)).shape == (0, 3)
 
 
 def test_a_ring_encircles_what_is_in_it_and_backwards_nothing():
     angle = torch.linspace(0, 2 * np.pi, 21)[:-1]
     ring = torch.stack([-angle.cos(), angle.sin()], 1) * 0.7  # left, below, right, above in an image
-    points = torch.rand(2000, 2) * 2 - 1
+    points = scattered(2000)[:, :2]
     found = encircled(points, ring)
     radius = points.norm(dim=1)
     assert found[radius < 0.68].all() and not found[radius > 0.7].any()
+    assert not encircled(points, ring.flip(0)).any()
