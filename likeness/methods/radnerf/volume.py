@@ -15,9 +15,9 @@ from likeness.methods.radnerf.occupancy import BOUND, UNIT, Occupancy
 from likeness.nn.precision import product_type
 
 LOW, HIGH = (-BOUND, -BOUND, -BOUND), (BOUND, BOUND, BOUND)
-CHUNK = 8192  # samples whose inner results stay in the cache
+CHUNK = 32768  # samples whose inner results stay in the cache
 UNSEEN = 1 / 1024  # weight of a sample below which its colour is not worked out in use: a quarter of a grey level at most
-HIDDEN = 7.0  # optical depth behind which nothing is worked out in use: e^-7 is as little
+HIDDEN = 4.5  # optical depth behind which nothing is worked out in use: a hundredth of what is there would be seen
 ROUND = 3  # samples of a ray that are worked out together, before it is known whether the next can be seen
 
 
