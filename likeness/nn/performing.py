@@ -35,7 +35,7 @@ UPPER = SIZE - LIP_COEFFICIENTS
 
 def training_frames(clip: Clip, hearing: Hearing) -> Int[ndarray, " frames"]:
     """The clip's training frames. What is missing is said here, before the minutes of training: raises BadInput where fewer
-    than 100 show the face, or a speech feature is not there."""
+    than 100 show the face, MissingAsset where a speech feature needs weights that are not in place."""
     frames = clip.train
     if len(frames) < FEWEST_FRAMES:
         raise BadInput(
