@@ -30,6 +30,7 @@ from likeness.prepare.dataset import in_our_head_frame, read_transforms
 from likeness.prepare.generic_face import generic_face
 from likeness.prepare.landmarks import FaceMesh
 from likeness.speech import RECIPES
+from likeness.stance import nearest_turn
 
 PLAIN = 450, 450 / 2 / np.tan(np.radians(21.24 / 2)), 3.35 * 0.25
 """Side (pixels), focal length (pixels) and distance (metres) of the view that the original's window opens with."""
@@ -118,8 +119,7 @@ def _on_the_stage_of(folder: Path, home: Any, original: Any) -> tuple[Portrait, 
 
 def similarity(ours: Float[Tensor, "time 4 4"], theirs: Float[Tensor, "time 4 4"]) -> Float[Tensor, "4 4"]:
     """What takes points of our head frame to theirs (turn, scale, shift), from the same cameras in both."""
-    u, _, vt = torch.linalg.svd((theirs[:, :3, :3] @ ours[:, :3, :3].mT).sum(0))
-    turn = u @ torch.diag(torch.tensor([1, 1, float(torch.linalg.det(u @ vt))]).to(u)) @ vt
+    turn = nearest_turn((theirs[:, :3, :3] @ ours[:, :3, :3].mT).sum(0))
     turned = ours[:, :3, 3] @ turn.T
     a, b = turned - turned.mean(0), theirs[:, :3, 3] - theirs[:, :3, 3].mean(0)
     scale = ((a * b).sum() + RIDGE) / (a.square().sum() + RIDGE)

@@ -22,6 +22,7 @@ LIP_COEFFICIENTS = 8
 LIP_NAMES = tuple(f"lips {i}" for i in range(LIP_COEFFICIENTS))
 NAMES = (*LIP_NAMES, "blink", "right brow", "left brow", "frown", "gaze x", "gaze y", "wide eyes")
 SIZE = len(NAMES)
+UPPER_COEFFICIENTS = SIZE - LIP_COEFFICIENTS
 LIP_POINTS = mesh.LIPS + mesh.JAW + mesh.CHIN + mesh.CHEEKS
 
 

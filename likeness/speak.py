@@ -21,9 +21,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from likeness.callable_module import CallableModule
+from likeness.choreography import Choreography
 from likeness.clip import Motion
 from likeness.delivery import Delivery
-from likeness.driving import Driving
 from likeness.errors import BadInput
 from likeness.eyes import eyes
 from likeness.listening import Listening
@@ -45,7 +45,7 @@ class Speech:
         delivery.check_numbers()
         self.portrait, self.sound, self.delivery = staged(portrait, delivery), Path(sound), delivery
         self.scenery = Scenery(self.portrait, delivery.background)
-        self.driving = Driving(self.portrait.stage, delivery)
+        self.choreography = Choreography(self.portrait.stage, delivery)
         self.listening = Listening(portrait.hearing, sound)
 
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class Speech:
 
     def motion(self, start: int, stop: int) -> Motion:
         """Pose, eyes and torso for frames start .. stop-1."""
-        return self.driving.motion(start, stop)
+        return self.choreography.motion(start, stop)
 
     def maps(self, t: int) -> Maps:
         """What the portrait knows of each pixel of frame t besides its colour, by name. BadInput for methods without."""
@@ -106,8 +106,8 @@ class Speech:
         writer = PngWriter(path, self.size) if not path.suffix else Writer(path, self.size, FPS, sound=self.sound)
         solid = _holds_alpha(path) and not self.scenery.transparent
         with Progress(plain=say) as progress, writer as video, beside as videos:
-            if self.driving.warning:
-                progress.say(self.driving.warning)
+            if self.choreography.warning:
+                progress.say(self.choreography.warning)
             progress.begin("frames", len(self))
             for t, picture in enumerate(self):
                 video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA) if solid else picture)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from likeness import audio, speak
+from likeness.choreography import Choreography
 from likeness.delivery import Delivery
-from likeness.driving import Driving
 from likeness.errors import BadInput, Refused
 from likeness.eyes import blinks
 from likeness.rig import LIP_COEFFICIENTS
@@ -102,7 +102,7 @@ def test_a_fixed_pose_is_really_fixed(portrait, speech_file):
 
 def test_the_clips_own_movement_goes_on_without_a_jump(portrait, speech_file):
     speech = say(portrait, speech_file)
-    period = len(speech.driving)
+    period = len(speech.choreography)
     pose = speech.motion(0, 2 * period + 5).pose
     step = (pose[1:] - pose[:-1]).flatten(1).norm(dim=1)
     usual = step[: period // 2].max()
@@ -113,8 +113,8 @@ def test_the_clips_own_movement_goes_on_without_a_jump(portrait, speech_file):
 @pytest.mark.parametrize("smooth", [0.0, 1.0, 400.0])
 def test_a_loop_begins_anew_as_it_goes_on(portrait, smooth):
     """Played back and forth, head and torso are alike before and after the frame at which the loop begins."""
-    driving = Driving(portrait.stage, Delivery(smooth=smooth))
-    whole = driving.motion(0, 2 * len(driving))
+    moves = Choreography(portrait.stage, Delivery(smooth=smooth))
+    whole = moves.motion(0, 2 * len(moves))
     before, after = whole[torch.tensor([-1, -2, -9])], whole[torch.tensor([1, 2, 9])]
     assert torch.allclose(before.pose, after.pose, atol=1e-5) and torch.allclose(before.torso, after.torso, atol=1e-2)
 
@@ -141,7 +141,7 @@ def own_path(portrait, tmp_path_factory):
 
 def test_a_file_with_the_clips_own_poses_gives_the_clips_own_pictures(portrait, speech_file, spoken, own_path):
     speech = say(portrait, speech_file, Delivery(pose=own_path))
-    assert len(speech.driving) == len(spoken[0].driving) and speech.driving.warning is None
+    assert len(speech.choreography) == len(spoken[0].choreography) and speech.choreography.warning is None
     for picture, wanted in zip(list(speech)[:12], spoken[1]):
         assert np.abs(picture.astype(int) - wanted).max() <= 6 and np.abs(picture.astype(int) - wanted).mean() < 0.01
 
@@ -172,7 +172,7 @@ def test_chunks_do_not_show_with_any_option(portrait, speech_file, tmp_path, mon
 def test_an_orbit_goes_round_while_the_face_goes_its_own_way(portrait, speech_file):
     speech = say(portrait, speech_file, Delivery(pose="orbit:10:2"))
     motion, own = speech.motion(0, 130), portrait.stage.motion
-    assert len(speech.driving) == 50 and torch.equal(motion.pose[:50], motion.pose[50:100])
+    assert len(speech.choreography) == 50 and torch.equal(motion.pose[:50], motion.pose[50:100])
     assert torch.equal(motion.torso[:50], motion.torso[50:100])
     yaw = Stance.of(own.pose).numbers(motion.pose)[:, 0]
     assert yaw.max() == pytest.approx(10, abs=0.15) and yaw.min() == pytest.approx(-10, abs=0.15)  # smoothed a little
@@ -181,7 +181,7 @@ def test_an_orbit_goes_round_while_the_face_goes_its_own_way(portrait, speech_fi
 
 def test_a_short_path_goes_back_and_forth(portrait, speech_file, tmp_path):
     (tmp_path / "a.csv").write_text("frame,yaw\n0,0\n10,5\n")
-    yaw = say(portrait, speech_file, Delivery(pose=tmp_path / "a.csv", smooth=0.0)).driving
+    yaw = say(portrait, speech_file, Delivery(pose=tmp_path / "a.csv", smooth=0.0)).choreography
     assert len(yaw) == 20
     motion = yaw.motion(0, 45)
     turned = Stance.of(portrait.stage.motion.pose).numbers(motion.pose)[:, 0]
@@ -189,9 +189,9 @@ def test_a_short_path_goes_back_and_forth(portrait, speech_file, tmp_path):
 
 
 def test_where_the_torso_follows_in_blocks_there_is_no_seam(portrait, monkeypatch):
-    whole = Driving(portrait.stage, Delivery())
-    monkeypatch.setattr("likeness.driving.BLOCK", 37)
-    assert torch.allclose(Driving(portrait.stage, Delivery()).torso, whole.torso, atol=1e-4)
+    whole = Choreography(portrait.stage, Delivery())
+    monkeypatch.setattr("likeness.choreography.BLOCK", 37)
+    assert torch.allclose(Choreography(portrait.stage, Delivery()).torso, whole.torso, atol=1e-4)
 
 
 def test_a_user_is_told_what_the_video_never_showed(portrait, tmp_path, take):

@@ -27,10 +27,9 @@ from likeness.portrait import (
     stage_motion,
     stage_tensors,
 )
-from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
+from likeness.rig import LIP_COEFFICIENTS, UPPER_COEFFICIENTS, Rig
 
 FEWEST_FRAMES = 100
-UPPER = SIZE - LIP_COEFFICIENTS
 
 
 def training_frames(clip: Clip, hearing: Hearing) -> Int[ndarray, " frames"]:
@@ -98,7 +97,9 @@ class Performer(Portrait):
         """What drives frames and the upper face's values (without motion their mean), within what training showed; codes of
         speech are as they are."""
         lips = cond if self.voice is not None else cond.new_zeros(len(cond), LIP_COEFFICIENTS)
-        upper = cond.new_zeros(len(cond), UPPER) if motion is None else self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
+        upper = (
+            cond.new_zeros(len(cond), UPPER_COEFFICIENTS) if motion is None else self.rig.encode(motion)[:, LIP_COEFFICIENTS:]
+        )
         rows = self.rig.clip(torch.cat([lips, upper], dim=1))
         return (rows[:, :LIP_COEFFICIENTS] if self.voice is not None else cond), rows[:, LIP_COEFFICIENTS:]
 

@@ -103,12 +103,12 @@ class Field(nn.Module):
                     heard, shown = hearing.float().norm(dim=1), showing.float().norm(dim=1)
                 spoken = [hearing * code, showing * upper]
             else:
-                place = self.squeeze(torch.cat([features, code.expand(len(features), -1)], 1)).float().tanh()
+                coordinate = self.squeeze(torch.cat([features, code.expand(len(features), -1)], 1)).float().tanh()
                 if maps:
-                    heard, shown = place.abs().sum(1), torch.ones_like(place[:, 0])
+                    heard, shown = coordinate.abs().sum(1), torch.ones_like(coordinate[:, 0])
                 if self.config.ambient == 1:
-                    place = torch.cat([place, torch.zeros_like(place)], 1)
-                spoken = [self.ambient(place), upper.expand(len(features), -1)]
+                    coordinate = torch.cat([coordinate, torch.zeros_like(coordinate)], 1)
+                spoken = [self.ambient(coordinate), upper.expand(len(features), -1)]
             found = self.density(torch.cat([features, *spoken], 1))
         return Density(_Exp.apply(found[:, 0].float()), found[:, 1:], heard, shown)  # pyright: ignore[reportArgumentType]
 

@@ -16,11 +16,10 @@ from likeness.methods.radnerf.occupancy import Occupancy
 from likeness.methods.radnerf.warp import Warp
 from likeness.nn.audio_code import CENTRED, LOGITS, PAIRS, AudioCode, Windows
 from likeness.nn.mlp import mlp
-from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
+from likeness.rig import LIP_COEFFICIENTS, UPPER_COEFFICIENTS, Rig
 
 SOUND_CODE = 64
 DENSITY, WEIGHT, BITS = "occupancy.density", "occupancy.weight", "occupancy.bits"
-UPPER = SIZE - LIP_COEFFICIENTS
 
 
 def windows(config: Config) -> Windows:
@@ -41,7 +40,7 @@ class Head(nn.Module):
         self.config = config
         by_sound = config.conditioning == "sound"
         width = SOUND_CODE if config.speech == "ambient" else CODE
-        self.field = Field(config, width, UPPER if config.upper else 1)
+        self.field = Field(config, width, UPPER_COEFFICIENTS if config.upper else 1)
         self.occupancy = Occupancy(config.culled)
         if by_sound:
             self.code: nn.Module = AudioCode(sum(speech.RECIPES[n].dim for n in config.features), width, windows(config))

@@ -64,7 +64,10 @@ class Model(Performer):
         width = LIP_COEFFICIENTS if self.voice is not None else self.head.width
         row, upper = self.within(motion.pose.new_zeros(1, width) if cond is None else cond, motion)
         window, seen = self._seen(motion.pose[0], self.head.said(row, upper, None), maps=True)
-        found = {"depth": seen.depth, "attention to speech": seen.heard, "attention to the upper face": seen.shown}
+        # Where little is seen, how deep it lies is a guess: the depth of a haze would take up the whole scale.
+        solid = seen.alpha > 0.5 * seen.alpha.amax()
+        depth = torch.where(solid, seen.depth / seen.alpha.clamp_min(1e-6), 0)
+        found = {"depth": depth, "attention to speech": seen.heard, "attention to the upper face": seen.shown}
         whole = torch.zeros(len(found), *self.stage.camera.size[::-1])
         for picture, values in zip(whole, found.values()):
             picture[window] = values.reshape(picture[window].shape)

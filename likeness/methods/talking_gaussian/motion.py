@@ -17,13 +17,12 @@ from likeness.methods.talking_gaussian.field import Offsets
 from likeness.nn.encodings import TriPlane
 from likeness.nn.mlp import in_stretches, mlp
 from likeness.nn.placement import UNIT
+from likeness.rig import UPPER_COEFFICIENTS
 
 BOUND = 0.15 * UNIT
 CODE = 32
 REACH = 0.01 * UNIT  # displacement for an output of 1
 SIDEWAYS = 0.2  # of the mouth's displacement: jaws move up and down
-UPPER = 7
-"""Upper-face values of the rig: blink, brows, frown, gaze, wide eyes. The first, blink, goes in as it is."""
 HOOK = 3
 FARTHEST = 16  # Gaussians, moved most, whose vertical displacement the hook averages
 LOG2_ROWS = 17
@@ -55,10 +54,11 @@ class FaceMotion(nn.Module):
         self.plane = TriPlane(GridShape(2, sizes, features=1, log2_rows=LOG2_ROWS), BOUND)
         width = self.plane.width
         self.hears = mlp(width, CODE, 32, 2)
-        self.shows = mlp(width, UPPER, 16, 2)
-        self.upper = mlp(UPPER - 1, UPPER - 1, 16, 2)
+        self.shows = mlp(width, UPPER_COEFFICIENTS, 16, 2)
+        # Of the upper face, all but blink, which goes in as it is.
+        self.upper = mlp(UPPER_COEFFICIENTS - 1, UPPER_COEFFICIENTS - 1, 16, 2)
         self.speaks_in_color = speaks_in_color
-        self.first = nn.Linear(width + CODE + UPPER, HIDDEN, bias=False)
+        self.first = nn.Linear(width + CODE + UPPER_COEFFICIENTS, HIDDEN, bias=False)
         self.rest = mlp(HIDDEN, 10, HIDDEN, 2)
 
     def place(self, xyz: Float[Tensor, "n 3"]) -> Place:

@@ -8,14 +8,13 @@ import torch
 from likeness.methods.radnerf.field import CODE, Field, Said, _Exp, of_frames
 from likeness.methods.radnerf.occupancy import CELLS, Occupancy
 from likeness.methods.radnerf.volume import Rays, glance, look
+from likeness.rig import UPPER_COEFFICIENTS
 from tests.few_rays import few
-
-UPPER = 7
 
 
 def field(**more) -> Field:
     torch.manual_seed(1)
-    made = Field(few(**more), CODE, UPPER)
+    made = Field(few(**more), CODE, UPPER_COEFFICIENTS)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             if "table" in name:
@@ -25,7 +24,9 @@ def field(**more) -> Field:
 
 def said(frames: int = 1) -> Said:
     g = torch.Generator().manual_seed(2)
-    return Said(torch.randn(frames, CODE, generator=g), torch.randn(frames, UPPER, generator=g), torch.randn(frames, 4))
+    return Said(
+        torch.randn(frames, CODE, generator=g), torch.randn(frames, UPPER_COEFFICIENTS, generator=g), torch.randn(frames, 4)
+    )
 
 
 def places(count: int = 200) -> torch.Tensor:
@@ -131,7 +132,7 @@ def test_a_sphere_whose_mouth_follows_a_signal_is_learned():
     """The acceptance test of radnerf.md: better than 30 dB after 500 steps."""
     torch.manual_seed(0)
     config = few(step=0.04, most=24, plane_sizes=few().plane_sizes)
-    made = Field(config, CODE, UPPER)
+    made = Field(config, CODE, UPPER_COEFFICIENTS)
     code = torch.nn.Linear(1, CODE, bias=False)
     optimiser = torch.optim.Adam([
         {"params": [p for n, p in made.named_parameters() if "table" in n], "lr": 1e-2},
@@ -160,7 +161,7 @@ def test_a_sphere_whose_mouth_follows_a_signal_is_learned():
         xy = torch.rand(n, 2, generator=g) * 0.4 - 0.2
         directions = torch.nn.functional.normalize(torch.cat([xy, torch.ones(n, 1)], 1), dim=1)
         return Rays(torch.tensor([0.0, 0.0, -0.7]).expand(n, 3), directions, frame), Said(
-            code(signals[:, None] * 2 - 1), torch.zeros(20, UPPER), torch.zeros(20, 4)
+            code(signals[:, None] * 2 - 1), torch.zeros(20, UPPER_COEFFICIENTS), torch.zeros(20, 4)
         )
 
     errors = []

@@ -70,9 +70,8 @@ def test_every_variant_trains_is_saved_loaded_and_drawn(lesson, portrait_files, 
     assert torch.equal(drawn.rgb, model.render(cond, motion)[0].rgb) and float(drawn.alpha.mean()) > 0.01
     maps = again.maps(None, motion[:1])
     assert set(maps) == {"depth", "attention to speech", "attention to the upper face"}
-    near = maps["depth"][drawn.alpha[0] > 0.9 * drawn.alpha[0].max()] / drawn.alpha[0].max()
-    distance = float(motion.pose[0, :3, 3].norm())
-    assert 0.5 * distance < float(near.median()) < 1.5 * distance
+    depth, distance = maps["depth"], float(motion.pose[0, :3, 3].norm())
+    assert ((depth == 0) | ((depth > 0.5 * distance) & (depth < 1.5 * distance))).all() and depth.any()
 
 
 @pytest.mark.parametrize("name", ["fast", "published"])

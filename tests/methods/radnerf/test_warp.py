@@ -53,7 +53,7 @@ def test_nodes_go_back_to_where_they_are_on_average(warp, cond, lesson):
         assert error.mean() < 0.6 * MILLIMETRE and error.mean() < 0.5 * without.mean()
 
 
-def test_what_shows_between_open_lips_lies_apart_and_nothing_of_closed_ones_does(warp, cond, lesson):
+def test_what_shows_between_open_lips_lies_apart_and_lips_do_not(warp, cond, lesson):
     shift, nodes = warp.shift(cond), lesson.rig.decode(cond) * UNIT
     apart = torch.tensor(INSIDE)
     middle = nodes[:, [mesh.UPPER_INNER_LIP, mesh.LOWER_INNER_LIP]].mean(1)

@@ -12,16 +12,16 @@ from likeness.camera import Camera
 from likeness.kernels import splat
 from likeness.methods.talking_gaussian.field import Field, Offsets
 from likeness.methods.talking_gaussian.head import Head
-from likeness.methods.talking_gaussian.motion import CODE, REACH, UPPER, FaceMotion, MouthMotion, hook
+from likeness.methods.talking_gaussian.motion import CODE, REACH, FaceMotion, MouthMotion, hook
 from likeness.methods.talking_gaussian.optimiser import Teacher
 from likeness.nn.audio_code import FUTURE, PAST, AudioCode
-from likeness.rig import LIP_COEFFICIENTS
+from likeness.rig import LIP_COEFFICIENTS, UPPER_COEFFICIENTS
 from tests.school import few, paper
 
 
 def driving(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(4)
-    return torch.randn(count, CODE, generator=generator), torch.randn(count, UPPER, generator=generator)
+    return torch.randn(count, CODE, generator=generator), torch.randn(count, UPPER_COEFFICIENTS, generator=generator)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from likeness.portrait import Stage
 BLOCK = 2000  # frames in which the torso follows at a time, so that a long path takes little memory
 
 
-class Driving:
+class Choreography:
     """The motion of any frame. Raises BadInput for a head movement or eyes that cannot be used."""
 
     def __init__(self, stage: Stage, delivery: Delivery) -> None:
