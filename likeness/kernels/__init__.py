@@ -3,6 +3,7 @@
 On the CPU the bodies are Numba kernels (`*_cpu.py`); on other devices the references (`*_reference.py`) run.
 """
 
+from likeness.kernels.bricks import Kept, bricks
 from likeness.kernels.compositing import Composite, composite
 from likeness.kernels.grid_shape import GridShape, geometric
 from likeness.kernels.harmonics import harmonics, spherical_harmonics
@@ -12,12 +13,15 @@ from likeness.kernels.projection import project
 from likeness.kernels.rasterisation import rasterise
 from likeness.kernels.similarity import ssim, ssim_map
 from likeness.kernels.splatting import Splats, splat
+from likeness.kernels.unwarping import unwarp
 
 __all__ = [
     "Composite",
     "GridShape",
+    "Kept",
     "Samples",
     "Splats",
+    "bricks",
     "composite",
     "geometric",
     "harmonics",
@@ -30,4 +34,5 @@ __all__ = [
     "splat",
     "ssim",
     "ssim_map",
+    "unwarp",
 ]

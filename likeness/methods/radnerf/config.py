@@ -47,9 +47,11 @@ class Config:
     grid_sizes: tuple[float, ...] = geometric(16.0, 16, finest=2048.0)
     grid_log2_rows: int = 16
 
-    step: float = 0.016
+    baked: bool = True
+    """In use, places that speech and expression change little are worked out once and kept."""
+    step: float = 0.032
     """Between samples of a ray. Published: 0.027."""
-    most: int = 24
+    most: int = 16
     """Samples of a ray."""
 
     steps: int = 10000
@@ -95,7 +97,7 @@ class Config:
     """Of the perceptual loss on patches of the lips where LPIPS's weights are in place. Not tried: they were never at hand."""
     laplacian_weight: float = 0.02
     """Of the perceptual loss where they are not."""
-    noise: float = 0.05
+    noise: float = 0.1
     """Standard deviation of noise on the conditioning under `motion`."""
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ GEOMETRY = 64
 SHARPEST = 15.0  # of the logarithm of density, for its gradient
 OVER = 1e-3  # how far colours may pass 0 and 1, so that they can be reached
 DIRECTIONS = 16  # harmonics of degree 3
+CHUNK = 32768  # places whose inner results stay in the cache
 
 
 class Said(NamedTuple):

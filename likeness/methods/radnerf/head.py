@@ -84,5 +84,8 @@ class Head(nn.Module):
         frames whose light it is, None the mean light."""
         code = self.code(cond) if self.config.conditioning == "motion" else cond
         shift = None if self.warp is None else self.warp.shift(torch.cat([cond, upper], 1))
-        appearance = self.appearance.mean(0, keepdim=True).expand(len(code), -1) if light is None else self.appearance[light]
-        return Said(code, upper if self.config.upper else upper[:, :1], appearance, shift)
+        return Said(code, upper if self.config.upper else upper[:, :1], self.lit(len(code), light), shift)
+
+    def lit(self, frames: int, light: Int[Tensor, " frames"] | None) -> Float[Tensor, "frames appearance"]:
+        """The codes of these training frames' light; None: of the mean light."""
+        return self.appearance.mean(0, keepdim=True).expand(frames, -1) if light is None else self.appearance[light]

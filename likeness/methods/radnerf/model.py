@@ -7,12 +7,13 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from likeness.audio import Hearing
 from likeness.camera import Camera, to_camera
 from likeness.clip import Motion
+from likeness.methods.radnerf.baked import Baked
 from likeness.methods.radnerf.config import Config
 from likeness.methods.radnerf.field import Said
 from likeness.methods.radnerf.head import Head
@@ -36,6 +37,7 @@ class Model(Performer):
         self.config, self.hearing = config, hearing
         self.head = head
         self.voice = voice
+        self.bakes: dict[int | None, Baked] = {}
 
     def hear(self, stretch: Float[Tensor, "rows dim"]) -> Float[Tensor, "time code"]:
         return self.head.code(stretch)
@@ -50,9 +52,10 @@ class Model(Performer):
         width, height = self.stage.camera.size
         cond, upper = self.within(cond, motion)
         light = None if self.stage.appearance is None else torch.tensor([self.stage.appearance])
+        baked = self._baked(light)
         rgb, alpha = torch.zeros(len(cond), height, width, 3), torch.zeros(len(cond), height, width)
         for t, pose in enumerate(motion.pose):
-            window, seen = self._seen(pose, self.head.said(cond[t : t + 1], upper[t : t + 1], light))
+            window, seen = self._seen(pose, self.head.said(cond[t : t + 1], upper[t : t + 1], light), baked=baked)
             shape = alpha[t][window].shape
             rgb[t][window] = seen.color.reshape(*shape, 3)
             alpha[t][window] = seen.alpha.reshape(shape)
@@ -73,14 +76,26 @@ class Model(Performer):
             picture[window] = values.reshape(picture[window].shape)
         return dict(zip(found, whole))
 
-    def _seen(self, pose: Float[Tensor, "4 4"], said: Said, maps: bool = False) -> tuple[Window, Seen]:
+    def _baked(self, light: Int[Tensor, " 1"] | None) -> Baked | None:
+        """What is kept of the head under a light; None where it moves in ways that the rig does not know."""
+        if self.head.warp is None or not self.config.baked:
+            return None
+        key = self.stage.appearance
+        if key not in self.bakes:
+            eye = self.stage.motion.pose[:, :3, 3].mean(0) * UNIT
+            self.bakes[key] = Baked(self.head, self.rig, eye, light, self.config)
+        return self.bakes[key]
+
+    def _seen(
+        self, pose: Float[Tensor, "4 4"], said: Said, maps: bool = False, baked: Baked | None = None
+    ) -> tuple[Window, Seen]:
         """What the rays of a window see, outside of which there is nothing."""
         pose = self.head.placed(pose)
         window, camera = self._window(pose)
         origins, directions = camera.rays(pose)
         flat = directions.reshape(-1, 3)
         rays = Rays(origins.reshape(-1, 3), flat, torch.zeros(len(flat), dtype=torch.long))
-        return window, glance(self.head.field, self.head.occupancy.bits, rays, said, self.config, maps)
+        return window, glance(self.head.field, self.head.occupancy.bits, rays, said, self.config, maps, baked)
 
     def _window(self, pose: Float[Tensor, "4 4"]) -> tuple[Window, Camera]:
         """The part of the picture in which something can be."""

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likeness.methods.radnerf.field import Said
+from likeness.methods.radnerf.field import CHUNK, Said
 from likeness.methods.radnerf.head import Head
 from likeness.methods.radnerf.lesson import Lesson, Target
-from likeness.methods.radnerf.volume import CHUNK, Rays, Seen, glance, look
+from likeness.methods.radnerf.volume import Rays, Seen, glance, look
 from likeness.nn.perceptual import SMALLEST
 from likeness.run import optimiser_state, restore_optimiser
 

@@ -9,13 +9,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from likeness.kernels import Composite, Samples, composite, march, sample_positions
+from likeness.kernels.bricks_reference import ABSENT
+from likeness.methods.radnerf.baked import Baked
 from likeness.methods.radnerf.config import Config
-from likeness.methods.radnerf.field import GEOMETRY, Field, Said, of_frames, view
+from likeness.methods.radnerf.field import CHUNK, GEOMETRY, Field, Said, of_frames, view
 from likeness.methods.radnerf.occupancy import BOUND, UNIT, Occupancy
 from likeness.nn.precision import product_type
 
 LOW, HIGH = (-BOUND, -BOUND, -BOUND), (BOUND, BOUND, BOUND)
-CHUNK = 32768  # samples whose inner results stay in the cache
 UNSEEN = 1 / 1024  # weight of a sample below which its colour is not worked out in use: a quarter of a grey level at most
 HIDDEN = 4.5  # optical depth behind which nothing is worked out in use: a hundredth of what is there would be seen
 ROUND = 3  # samples of a ray that are worked out together, before it is known whether the next can be seen
@@ -69,29 +70,48 @@ def look(
 
 
 @torch.no_grad()
-def glance(field: Field, bits: Bool[Tensor, "x y z"], rays: Rays, said: Said, config: Config, maps: bool = False) -> Seen:
+def glance(
+    field: Field,
+    bits: Bool[Tensor, "x y z"],
+    rays: Rays,
+    said: Said,
+    config: Config,
+    maps: bool = False,
+    baked: Baked | None = None,
+) -> Seen:
     """As `look` without jitter and gradients, and faster: nothing is worked out behind what hides it, nor colour where it will
-    not be seen. `said` is of one frame; without `maps`, `heard` and `shown` are zeros."""
+    not be seen, nor again what is baked. `said` is of one frame; without `maps`, which bakes have not, `heard` and `shown` are
+    zeros."""
     samples, xyz, ray = _sampled(bits, rays, config, None)
-    density, counts = torch.zeros(len(xyz)), torch.zeros(len(xyz), 2)
-    geometry = torch.empty(len(xyz), GEOMETRY, dtype=product_type(xyz.device))
+    count = len(xyz)
+    if baked is None:
+        density, colors, asked = torch.zeros(count), torch.zeros(count, 3), torch.arange(count)
+    else:
+        assert said.shift is not None and not maps
+        apart, rest = said.shift.near_lips(xyz, 0), said.shift.carried(xyz, 0)
+        density, colors, brick = baked.look_up(rest, apart.byte(), samples, rays.directions, HIDDEN)
+        asked = (brick == ABSENT).nonzero()[:, 0]
+    values, counts = torch.zeros(len(asked)), torch.zeros(len(asked), 2)
+    geometry = torch.empty(len(asked), GEOMETRY, dtype=product_type(xyz.device))
 
-    rank, depth = torch.arange(len(xyz)) - samples.rays_start[ray], torch.zeros(len(rays.origins))
-    left = torch.arange(len(xyz))
-    for first in range(0, config.most, ROUND):
-        left = left[(rank[left] >= first) & (depth < HIDDEN)[ray[left]]]
-        chosen = left[rank[left] < first + ROUND]
+    xyz, ray = xyz[asked], ray[asked]
+    first = torch.searchsorted(ray, torch.arange(len(rays.origins)))
+    rank, depth = torch.arange(len(asked)) - first[ray], torch.zeros(len(rays.origins))
+    left = torch.arange(len(asked))
+    for begin in range(0, config.most, ROUND):
+        left = left[(rank[left] >= begin) & (depth < HIDDEN)[ray[left]]]
+        chosen = left[rank[left] < begin + ROUND]
         for some in chosen.split(CHUNK):
             found = field.at(xyz[some], torch.zeros_like(some), said, maps)
-            density[some], geometry[some] = found.density, found.geometry
+            values[some], geometry[some] = found.density, found.geometry
             if maps:
                 counts[some] = torch.stack([found.heard, found.shown], 1)
-        depth.index_add_(0, ray[chosen], density[chosen] * config.step)
-    colors = torch.zeros(len(xyz), 3)
+        depth.index_add_(0, ray[chosen], values[chosen] * config.step)
+    density[asked] = values
     before = composite(density, colors, config.step, samples.rays_start)
     towards = view(rays.directions)
-    for some in (before.weights > UNSEEN).nonzero()[:, 0].split(CHUNK):
-        colors[some] = field.colored(geometry[some], towards[ray[some]], said.appearance)
+    for some in (before.weights[asked] > UNSEEN).nonzero()[:, 0].split(CHUNK):
+        colors[asked[some]] = field.colored(geometry[some], towards[ray[some]], said.appearance)
     drawn = composite(density, torch.cat([colors, counts], 1) if maps else colors, config.step, samples.rays_start, samples.t)
     return _seen(drawn, maps)
 

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor
-from torch.nn import functional as F
 
 from likeness import mesh
+from likeness.kernels import unwarp
 from likeness.methods.radnerf.occupancy import UNIT
 from likeness.rig import Rig
 
@@ -31,7 +31,7 @@ INSIDE = (0.7, 0.0, -0.7)  # where the inside of the mouth is looked up: in no p
 class Shift(NamedTuple):
     """How far the face has moved around it, in some frames; nothing moves outside of the box. Lengths are UNIT."""
 
-    grid: Float[Tensor, "frames 3 depth height width"]
+    motion: Float[Tensor, "frames depth height width 3"]
     """At the box's corners and evenly between."""
     low: Float[Tensor, " 3"]
     high: Float[Tensor, " 3"]
@@ -42,24 +42,25 @@ class Shift(NamedTuple):
 
     def undo(self, xyz: Float[Tensor, "n 3"], frame: Int[Tensor, " n"]) -> Float[Tensor, "n 3"]:
         """Places before the motion; what shows between the lips is put where nothing else is. `frame` does not fall."""
-        ends = torch.searchsorted(frame, torch.arange(len(self.grid)), right=True).tolist()
+        ends = torch.searchsorted(frame, torch.arange(len(self.motion)), right=True).tolist()
         parts, start = [], 0
         for t, end in enumerate(ends):
-            parts.append(self._undone(xyz[start:end], t))
+            places = xyz[start:end]
+            found, near = self.carried(places, t), self.near_lips(places, t).nonzero()[:, 0]
+            if len(near):
+                found[near] = self._round_lips(places[near], found[near], t)
+            parts.append(found)
             start = end
         return torch.cat(parts)
 
-    def _undone(self, xyz: Float[Tensor, "n 3"], t: int) -> Float[Tensor, "n 3"]:
-        found = xyz
-        for _ in range(TURNS):
-            where = (found - self.low) * (2 / (self.high - self.low)) - 1
-            shift = F.grid_sample(self.grid[t][None], where[None, :, None, None], align_corners=True)
-            found = xyz - shift[0, :, :, 0, 0].T
-        lips = self.lips[t]
-        near = ((xyz > lips.amin(0) - LIP_REACH) & (xyz < lips.amax(0) + LIP_REACH))[:, :2].all(1).nonzero()[:, 0]
-        if len(near):
-            found[near] = self._round_lips(xyz[near], found[near], t)
-        return found
+    def carried(self, xyz: Float[Tensor, "n 3"], t: int) -> Float[Tensor, "n 3"]:
+        """Places before the motion of frame t, for those that are not near the lips."""
+        return unwarp(xyz, self.motion[t], self.low, self.high, TURNS)
+
+    def near_lips(self, xyz: Float[Tensor, "n 3"], t: int) -> Bool[Tensor, " n"]:
+        """Before, behind and round the lips of frame t."""
+        lips = self.lips[t, :, :2]
+        return ((xyz[:, :2] > lips.amin(0) - LIP_REACH) & (xyz[:, :2] < lips.amax(0) + LIP_REACH)).all(1)
 
     def _round_lips(self, xyz: Float[Tensor, "n 3"], found: Float[Tensor, "n 3"], t: int) -> Float[Tensor, "n 3"]:
         """Near lips the lips alone count, where they are now: of two lips that touched before they parted, a place moves with
@@ -107,8 +108,8 @@ class Warp:
 
     def shift(self, cond: Float[Tensor, "frames cond"]) -> Shift:
         """The face's motion in some frames, by the rig's whole conditioning."""
-        grid = torch.zeros(len(cond), 3, int(np.prod(self.shape)))
-        grid[:, :, self.cells] = (self.basis @ cond.T).reshape(len(self.cells), 3, -1).permute(2, 1, 0)
+        motion = torch.zeros(len(cond), int(np.prod(self.shape)), 3)
+        motion[:, self.cells] = (self.basis @ cond.T).reshape(len(self.cells), 3, -1).permute(2, 0, 1)
         lips = self.rig.decode(cond)[:, mesh.LIPS] * UNIT
         moved = lips - self.rig.mean[mesh.LIPS, :] * UNIT
-        return Shift(grid.reshape(len(cond), 3, *self.shape), self.low, self.high, lips, moved)
+        return Shift(motion.reshape(len(cond), *self.shape, 3), self.low, self.high, lips, moved)

@@ -1,0 +1,124 @@
+"""A finished head drawn faster: where speech and expression change little, density and colour are worked out once and kept.
+
+Places are kept in the face at rest, where the warp puts them, in bricks over the cells of the head's space, each when a ray
+first comes to it (Hedman et al. 2021 bake a still scene so). Near the lips, and where what is said changes what is seen,
+the field itself is asked, in every frame.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from likeness.kernels import Kept, Samples, bricks
+from likeness.kernels.bricks_reference import ABSENT, CHANNELS, EMPTY, UNKNOWN
+from likeness.methods.radnerf.config import Config
+from likeness.methods.radnerf.field import CHUNK, Said, view
+from likeness.methods.radnerf.head import Head
+from likeness.methods.radnerf.occupancy import BOUND, CELLS
+from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
+
+CELL = 2 * BOUND / CELLS
+SIDES = 3  # of a brick, in distances of nodes, which are 1.3 mm
+CONDITIONS = 8  # under which a cell is looked at, to see whether it changes
+LOOKS = 2  # places in it
+CHANGES = 0.05  # how much the light of a sample may change in a cell that is kept
+CLEAR = 1e-3  # alpha of a sample below which a cell is empty
+TILT = 0.1  # how far apart the views are of which a colour's change with the view is made
+GROWTH = 1.5  # of the room for bricks
+
+
+class Baked:
+    """What is kept of a head under one light. It grows while frames are drawn; what it holds does not depend on which came
+    first."""
+
+    def __init__(self, head: Head, rig: Rig, eye: Float[Tensor, " 3"], light: Int[Tensor, " 1"] | None, config: Config) -> None:
+        """`eye`: where the camera usually is, UNIT."""
+        self.field, self.eye, self.config = head.field, eye, config
+        random = torch.Generator().manual_seed(config.seed)
+        cond = rig.clip(torch.randn(CONDITIONS, SIZE, generator=random))
+        said = head.said(cond[:, :LIP_COEFFICIENTS], cond[:, LIP_COEFFICIENTS:], None)._replace(shift=None)
+        self.mean = Said(said.code.mean(0, keepdim=True), said.upper.mean(0, keepdim=True), head.lit(1, light))
+        self.others = [self.mean._replace(code=code[None], upper=upper[None]) for code, upper in zip(said.code, said.upper)]
+        self.places = torch.rand(LOOKS, 3, generator=random)
+        self.index = torch.full((CELLS,) * 3, UNKNOWN, dtype=torch.int32)
+        self.nodes = torch.empty(0, *(SIDES + 1,) * 3, CHANNELS)
+        self.count = 0
+
+    @torch.no_grad()
+    def look_up(
+        self,
+        xyz: Float[Tensor, "m 3"],
+        apart: UInt8[Tensor, " m"],
+        samples: Samples,
+        directions: Float[Tensor, "n 3"],
+        hidden: float,
+    ) -> Kept:
+        """Samples of rays at places in the face at rest, UNIT. What is not kept, or is `apart`, is ABSENT."""
+        while True:
+            nodes = self.nodes[: self.count]
+            found = bricks(xyz, samples.rays_start, directions, apart, self.index, nodes, self.config.step, hidden)
+            unknown = found.brick == UNKNOWN
+            if not unknown.any():
+                return found
+            cells = ((xyz[unknown] + BOUND) / CELL).long().clamp_(0, CELLS - 1)
+            self._learn(torch.unique(cells, dim=0))
+
+    def _learn(self, cells: Int[Tensor, "n 3"]) -> None:
+        """What these cells hold, by the field."""
+        line = torch.arange(SIDES + 1) / SIDES
+        z, y, x = torch.meshgrid(line, line, line, indexing="ij")
+        steady = ~self._changing(cells)
+        self.index[tuple(cells[~steady].T)] = ABSENT
+        cells = cells[steady]
+        nodes = self._nodes((cells[:, None, None, None] + torch.stack([x, y, z], -1)) * CELL - BOUND)
+        dense = _alpha(nodes[..., 0].exp(), self.config).amax((1, 2, 3)) > CLEAR
+        self.index[tuple(cells[~dense].T)] = EMPTY
+        cells, nodes = cells[dense], nodes[dense]
+        end = self.count + len(cells)
+        if end > len(self.nodes):
+            self.nodes = torch.cat(
+                [self.nodes[: self.count], nodes.new_empty(int(GROWTH * end) - self.count, *nodes.shape[1:])]
+            )
+        self.nodes[self.count : end] = nodes
+        self.index[tuple(cells.T)] = torch.arange(self.count, end, dtype=torch.int32)
+        self.count = end
+
+    def _changing(self, cells: Int[Tensor, "n 3"]) -> Tensor:
+        """Whether what is said changes what a sample in a cell would show, by root mean square."""
+        xyz = ((cells[:, None] + self.places) * CELL - BOUND).reshape(-1, 3)
+        towards = view(F.normalize(xyz - self.eye, dim=1))
+        alpha, color = self._light(xyz, towards, self.mean)
+        change = torch.zeros(len(xyz))
+        for said in self.others:
+            other, hue = self._light(xyz, towards, said)
+            change += (other - alpha).square() + other * alpha * (hue - color).square().mean(1)
+        return (change / CONDITIONS).sqrt().reshape(-1, LOOKS).amax(1) > CHANGES
+
+    def _light(self, xyz: Float[Tensor, "n 3"], towards: Float[Tensor, "n 16"], said: Said) -> tuple[Tensor, Tensor]:
+        """Alpha of a sample and colour."""
+        found = []
+        for some, seen in zip(xyz.split(CHUNK), towards.split(CHUNK)):
+            there = self.field.at(some, torch.zeros(len(some), dtype=torch.long), said, maps=False)
+            found.append((_alpha(there.density, self.config), self.field.colored(there.geometry, seen, said.appearance)))
+        return torch.cat([alpha for alpha, _ in found]), torch.cat([color for _, color in found])
+
+    def _nodes(self, xyz: Float[Tensor, "n z y x 3"]) -> Float[Tensor, "n z y x channels"]:
+        """The logarithm of density, the colour of a view along z, and its change with the view's x and y."""
+        tilts = TILT * torch.tensor([[1.0, 0, 0], [-1.0, 0, 0], [0, 1.0, 0], [0, -1.0, 0]])
+        parts = []
+        for some in xyz.reshape(-1, 3).split(CHUNK):
+            there = self.field.at(some, torch.zeros(len(some), dtype=torch.long), self.mean, maps=False)
+            usual = F.normalize(some - self.eye, dim=1)
+            views = [view(F.normalize(usual + tilt, dim=1)) for tilt in tilts]
+            right, left, below, above = (self.field.colored(there.geometry, v, self.mean.appearance) for v in views)
+            across, down = (right - left) / (2 * TILT), (below - above) / (2 * TILT)
+            middle = (right + left + below + above) / 4 - across * usual[:, :1] - down * usual[:, 1:2]
+            parts.append(torch.cat([there.density.log()[:, None], middle, across, down], 1))
+        return torch.cat(parts).reshape(*xyz.shape[:-1], CHANNELS) if parts else xyz.new_empty(*xyz.shape[:-1], CHANNELS)
+
+
+def _alpha(density: Tensor, config: Config) -> Tensor:
+    return 1 - (-density * config.step).exp()
