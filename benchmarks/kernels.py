@@ -21,6 +21,8 @@ from torch import Tensor
 from benchmarks.machine import machine
 from likeness.kernels import (
     GridShape,
+    bricks,
+    bricks_reference,
     composite,
     compositing_reference,
     geometric,
@@ -36,7 +38,10 @@ from likeness.kernels import (
     similarity_reference,
     splat,
     ssim,
+    unwarp,
+    unwarping_reference,
 )
+from likeness.kernels.bricks_reference import CHANNELS
 
 RESULTS = Path(__file__).parent / "results" / "kernels.json"
 
@@ -204,6 +209,25 @@ def bench_composite(rays: int, channels: int) -> dict[str, object]:
     return figures | compare(name, lambda: both(composite, 0.5), lambda: both(compositing_reference.composite, wide))
 
 
+def bench_keeping(size: int) -> dict[str, object]:
+    """A shell that is kept in bricks, seen through a motion: every place is taken back, then looked up."""
+    rays, occupancy = shell(size)
+    random = torch.Generator().manual_seed(1)
+    samples = march(*rays, occupancy, (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0), 0.032, 16)
+    xyz, _ = sample_positions(samples, *rays)
+    motion, box = 0.02 * torch.randn(50, 60, 50, 3, generator=random), (torch.full((3,), -0.6), torch.full((3,), 0.6))
+    nodes = torch.randn(int(occupancy.sum()), 4, 4, 4, CHANNELS, generator=random)
+    index = torch.full(occupancy.shape, -1, dtype=torch.int32)
+    index[occupancy] = torch.arange(len(nodes), dtype=torch.int32)
+    given = xyz, samples.rays_start, rays[1], torch.zeros(len(xyz), dtype=torch.uint8), index, nodes
+    figures: dict[str, object] = {"samples": len(xyz)}
+    return (
+        figures
+        | compare("unwarp", lambda: unwarp(xyz, motion, *box, 2), lambda: unwarping_reference.unwarp(xyz, motion, *box, 2))
+        | compare("bricks", lambda: bricks(*given, 0.032, 4.5), lambda: bricks_reference.bricks(*given, 0.032, 4.5))
+    )
+
+
 def compare(name: str, body: Callable[[], object], reference: Callable[[], object]) -> dict[str, object]:
     ours, theirs = measure(body), measure(reference, rounds=1)
     ratio = {key.removesuffix("_ms"): round(theirs[key] / ours[key], 1) for key in ours}
@@ -219,6 +243,7 @@ def main() -> None:
     benches |= {f"hash grid {dims}D x {features}": partial(bench_hash_grid, dims, features) for dims, features in grids}
     benches["march 65536 rays through 128^3"] = partial(bench_march, 256)
     benches |= {f"composite 65536 rays x {channels}": partial(bench_composite, 65536, channels) for channels in (3, 16)}
+    benches["bricks and unwarp, 65536 rays"] = partial(bench_keeping, 256)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     for name, bench in benches.items():
         results[name] = bench()

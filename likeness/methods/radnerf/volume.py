@@ -95,8 +95,8 @@ def glance(
     geometry = torch.empty(len(asked), GEOMETRY, dtype=product_type(xyz.device))
 
     xyz, ray = xyz[asked], ray[asked]
-    first = torch.searchsorted(ray, torch.arange(len(rays.origins)))
-    rank, depth = torch.arange(len(asked)) - first[ray], torch.zeros(len(rays.origins))
+    which, ray, each = torch.unique_consecutive(ray, return_inverse=True, return_counts=True)
+    rank, depth = torch.arange(len(asked)) - (each.cumsum(0) - each)[ray], torch.zeros(len(which))
     left = torch.arange(len(asked))
     for begin in range(0, config.most, ROUND):
         left = left[(rank[left] >= begin) & (depth < HIDDEN)[ray[left]]]
@@ -109,7 +109,7 @@ def glance(
         depth.index_add_(0, ray[chosen], values[chosen] * config.step)
     density[asked] = values
     before = composite(density, colors, config.step, samples.rays_start)
-    towards = view(rays.directions)
+    towards = view(rays.directions[which])
     for some in (before.weights[asked] > UNSEEN).nonzero()[:, 0].split(CHUNK):
         colors[asked[some]] = field.colored(geometry[some], towards[ray[some]], said.appearance)
     drawn = composite(density, torch.cat([colors, counts], 1) if maps else colors, config.step, samples.rays_start, samples.t)

@@ -60,7 +60,9 @@ class Shift(NamedTuple):
     def near_lips(self, xyz: Float[Tensor, "n 3"], t: int) -> Bool[Tensor, " n"]:
         """Before, behind and round the lips of frame t."""
         lips = self.lips[t, :, :2]
-        return ((xyz[:, :2] > lips.amin(0) - LIP_REACH) & (xyz[:, :2] < lips.amax(0) + LIP_REACH)).all(1)
+        (left, top), (right, below) = (lips.amin(0) - LIP_REACH).tolist(), (lips.amax(0) + LIP_REACH).tolist()
+        x, y = xyz[:, 0], xyz[:, 1]
+        return (x > left) & (x < right) & (y > top) & (y < below)
 
     def _round_lips(self, xyz: Float[Tensor, "n 3"], found: Float[Tensor, "n 3"], t: int) -> Float[Tensor, "n 3"]:
         """Near lips the lips alone count, where they are now: of two lips that touched before they parted, a place moves with
