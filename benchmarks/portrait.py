@@ -41,7 +41,8 @@ class Settings:
     work: Path | None = None
     """Where clip and portrait are made; a fresh temporary folder by default."""
     trained: bool = False
-    """The portrait is in FOLDER already: only its speaking and its table are measured."""
+    """The portrait is in FOLDER already: only its speaking and its table are measured, and what the last result says of its
+    training is kept."""
 
 
 def main(settings: Settings) -> None:
@@ -57,6 +58,8 @@ def main(settings: Settings) -> None:
     }
     if settings.trained:
         del steps["train"]
+    who = settings.video.stem if settings.method == "rigged-gaussians" else f"{settings.method}-{settings.video.stem}"
+    place = RESULTS / f"portrait-{who}-{settings.size}-{settings.preset}.json"
     found = {name: timed([*words, "--json"]) for name, words in steps.items()}
     said, judged = found["speak"]["said"], found["evaluate"]["said"]
     result = {
@@ -65,7 +68,7 @@ def main(settings: Settings) -> None:
         "speech": settings.speech.name,
         "size": settings.size,
         "preset": settings.preset,
-        "trained_earlier": settings.trained,
+        "trained_earlier": trained_earlier(place) if settings.trained else None,
         "seconds": {name: {k: v for k, v in step.items() if k != "said"} for name, step in found.items()},
         "portrait_mb": round(Path(portrait).stat().st_size / 1e6, 1),
         "speak_fps": {
@@ -76,11 +79,17 @@ def main(settings: Settings) -> None:
         **{k: v for k, v in judged.items() if k not in ("boxes", "curves", "frames", "sheet")},
         "frames": [judged["frames"][0], judged["frames"][-1]],
     }
-    who = settings.video.stem if settings.method == "rigged-gaussians" else f"{settings.method}-{settings.video.stem}"
-    name = f"portrait-{who}-{settings.size}-{settings.preset}.json"
-    write_atomically(RESULTS / name, json.dumps(result, indent=1).encode())
+    write_atomically(place, json.dumps(result, indent=1).encode())
     print(json.dumps(result["seconds"], indent=1), json.dumps(result["speak_fps"]))
-    print(f"{RESULTS / name}; sheet to look at: {work / 'sheet.png'}")
+    print(f"{place}; sheet to look at: {work / 'sheet.png'}")
+
+
+def trained_earlier(place: Path) -> dict | None:
+    """What the result that is replaced tells of the training: at which commit, and the seconds."""
+    before = json.loads(place.read_text()) if place.exists() else {}
+    if "train" in before.get("seconds", {}):
+        return {"commit": before["commit"], **before["seconds"]["train"]}
+    return before.get("trained_earlier") or None
 
 
 def timed(words: list[str]) -> dict:

@@ -75,13 +75,14 @@ def train(
     preset: AnyPreset = "fast",
     size: Size = 256,
     seed: Seed = 0,
+    start: Annotated[Path | None, arg(help="Portrait to begin from, where the method can (radnerf).")] = None,
     json: Json = False,
 ) -> None:
     """Clip -> portrait file. A run that was cut off goes on where it was."""
     from likeness.methods import train as run
 
     began = time.monotonic()
-    run(clip, out, method, preset=preset, size=size, seed=seed)
+    run(clip, out, method, preset=preset, size=size, seed=seed, start=start)
     seconds = round(time.monotonic() - began, 1)
     _tell({"portrait": str(out), "seconds": seconds}, f"{out}: trained in {seconds:.0f} s", json)
 

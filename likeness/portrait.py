@@ -74,6 +74,8 @@ class Stage:
     """A `likeness.nn.torso.Torso`, or None where the method draws it itself."""
     appearance: int | None = None
     """The training frame whose light it stands in; None the mean light."""
+    quick: bool = False
+    """Whether what changes little is worked out once and kept, at some quality."""
 
 
 class Layer(NamedTuple):
@@ -125,7 +127,7 @@ class Portrait(nn.Module, ABC):
 
     def on(self, stage: Stage) -> Portrait:
         """The same person on another stage; what was learned is shared, and this portrait stays where it is. Raises BadInput
-        for a light that it does not have."""
+        for a light that it does not have, and where it has no quick way."""
         wanted, lights = stage.appearance, self.lights
         if wanted is not None and not lights:
             raise BadInput(
@@ -134,6 +136,11 @@ class Portrait(nn.Module, ABC):
             )
         if wanted is not None and not 0 <= wanted < lights:
             raise BadInput(f"there is no appearance {wanted}: the portrait was trained on the frames 0 to {lights - 1}.")
+        if stage.quick and not self.has_quick_way:
+            raise BadInput(
+                f"this portrait of {self.method.replace('_', '-')} has no quicker way to be drawn. Leave quick out; "
+                "portraits of radnerf whose lips the rig moves have one."
+            )
         other = copy(self)
         other.stage = stage
         return other
@@ -142,6 +149,11 @@ class Portrait(nn.Module, ABC):
     def lights(self) -> int:
         """Training frames whose own light was learned; 0 where a method tells no lights apart."""
         return 0
+
+    @property
+    def has_quick_way(self) -> bool:
+        """Whether it can be drawn faster at some quality."""
+        return False
 
     @abstractmethod
     def sizes(self) -> dict[str, int]:

@@ -21,11 +21,11 @@ from likeness.portrait import Layer, Portrait
 
 def staged(portrait: Portrait, delivery: Delivery) -> Portrait:
     """The portrait as a delivery wants it seen; the given one stays as it is. Raises BadInput for a field of view that is wider
-    than the clip's, and for a light that it does not have."""
+    than the clip's, for a light that it does not have, and where it has no quick way."""
     stage, moved = portrait.stage, delivery.pose not in ("clip", "fixed")
     camera = stage.camera if delivery.fov is None else stage.camera.zoomed(delivery.fov)
     appearance = None if delivery.appearance == "mean" else delivery.appearance
-    if appearance is None and camera == stage.camera and not moved:
+    if appearance is None and camera == stage.camera and not moved and not delivery.quick:
         return portrait
     if camera.focal < stage.camera.focal:
         raise BadInput(
@@ -39,7 +39,9 @@ def staged(portrait: Portrait, delivery: Delivery) -> Portrait:
         plate = torch.from_numpy(scaled(plate.numpy(), zoom, (x, y)))
     if torso is not None and (moved or camera != stage.camera):
         torso = Carried(torso, stage.motion.pose, stage.camera, camera)
-    return portrait.on(replace(stage, camera=camera, background=plate, torso=torso, appearance=appearance))
+    return portrait.on(
+        replace(stage, camera=camera, background=plate, torso=torso, appearance=appearance, quick=delivery.quick)
+    )
 
 
 class Scenery:

@@ -6,7 +6,7 @@ Threads take blocks of rays, and write to these rays' samples alone: results do 
 import numpy as np
 from numba import prange
 
-from likeness.kernels.bricks_reference import ABSENT, CHANNELS, EMPTY, UNKNOWN
+from likeness.kernels.bricks_reference import ABSENT, CHANNELS, EMPTY
 from likeness.kernels.compiled import compiled, take
 
 RAYS = 64
@@ -73,8 +73,6 @@ def _along(first, last, xyz, x, y, apart, index, nodes, step, hidden, values, de
         i, j, k = np.int64(u), np.int64(v), np.int64(w)
         number = index[i, j, k]
         brick[s] = number
-        if number == UNKNOWN:
-            depth = np.float32(np.inf)
         if number < 0:
             continue
         _blend(nodes[number], (u - np.float32(i)) * sides, (v - np.float32(j)) * sides, (w - np.float32(k)) * sides, values)

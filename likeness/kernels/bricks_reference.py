@@ -33,9 +33,7 @@ def bricks(
     towards = torch.cat([torch.ones_like(directions[:, :1]), directions[:, :2]], 1)[ray]
     color = (values[:, 1:].reshape(-1, 3, 3) * towards[:, :, None]).sum(1)
     before = torch.cat([density.new_zeros(1), (density * step).cumsum(0)])
-    unknown = torch.cat([found.new_zeros(1), (found == UNKNOWN).cumsum(0)])
-    start = rays_start[:-1][ray]
-    over = (before[:-1] - before[start] > hidden) | (unknown[:-1] > unknown[start])
+    over = before[:-1] - before[rays_start[:-1][ray]] > hidden
     return density.where(~over, 0), color.where(~over[:, None], 0), found.where(~over, EMPTY).int()
 
 

@@ -1,8 +1,8 @@
 """The methods: a folder dropped in here is a method.
 
 A method folder exports `Config` (frozen dataclass), `preset(name, size, seed)`, `Model` (a Portrait) and
-`train(clip, out, config)`; one whose original code's checkpoints can be imported also `LEAVE`, `recognise` and `adopt`
-(see `likeness.importing`).
+`train(clip, out, config)`, with one more argument `start` where it can begin from a portrait; one whose original code's
+checkpoints can be imported also `LEAVE`, `recognise` and `adopt` (see `likeness.importing`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 
@@ -44,20 +45,33 @@ def train(
     preset: str = "fast",
     size: int = 256,
     seed: int = 0,
+    start: str | os.PathLike | None = None,
 ) -> Portrait:
-    """Make a portrait of a clip and write it to `out`; see the method's `preset` for what the presets mean.
+    """Make a portrait of a clip and write it to `out`; see the method's `preset` for what the presets mean. `start`: a portrait
+    to begin from instead of from nothing, where the method can.
 
-    Raises Refused where `out` is a file that is no portrait, BadInput where it cannot be written or the method has no such
-    preset or size: before the work.
+    Raises Refused where `out` is a file that is no portrait, BadInput where it cannot be written, the method has no such
+    preset or size, or `start` does not fit: before the work.
     """
     home = get(method)
     claim(Path(out))
+    more = {} if start is None else {"start": _beginning(home, start)}
     clip = clip if isinstance(clip, Clip) else Clip.open(clip)
     try:
         config = home.preset(preset, size=size, seed=seed)
     except ValueError as error:
         raise BadInput(str(error)) from error
-    return home.train(clip, out, config)
+    return home.train(clip, out, config, **more)
+
+
+def _beginning(home: ModuleType, start: str | os.PathLike) -> Portrait:
+    name = home.__name__.rpartition(".")[2]
+    if "start" not in signature(home.train).parameters:
+        raise BadInput(f"{start}: {name} always begins from nothing; leave the start out.")
+    portrait = load(start)
+    if portrait.method != name:
+        raise BadInput(f"{start}: a portrait of {portrait.method}, from which {name} cannot begin. Name one of {name}.")
+    return portrait
 
 
 def claim(out: Path) -> None:

@@ -66,7 +66,7 @@ def test_what_is_linear_is_exact() -> None:
     assert torch.allclose(found.color, wanted, atol=1e-4)
 
 
-def test_rays_end_where_nothing_more_is_seen_or_known() -> None:
+def test_rays_end_where_nothing_more_is_seen() -> None:
     xyz = torch.tensor([[-0.5, 0.0, -0.9], [-0.5, 0.0, -0.3], [-0.5, 0.0, 0.3], [-0.5, 0.0, 0.9]])
     rays, along, apart = torch.tensor([0, 4]), torch.tensor([[0.0, 0.0, 1.0]]), torch.zeros(4, dtype=torch.uint8)
     index = torch.tensor([0, EMPTY, ABSENT, 0], dtype=torch.int32).expand(4, 4, 4).contiguous()
@@ -76,9 +76,9 @@ def test_rays_end_where_nothing_more_is_seen_or_known() -> None:
     hidden = bricks(xyz, rays, along, apart, index, nodes, 1.0, 2.0)
     assert hidden.brick.tolist() == [0, EMPTY, EMPTY, EMPTY] and hidden.density[0] == whole.density[0]
     index[:, :, 1] = UNKNOWN
-    assert bricks(xyz, rays, along, apart, index, nodes, 1.0, 1e9).brick.tolist() == [0, UNKNOWN, EMPTY, EMPTY]
+    assert bricks(xyz, rays, along, apart, index, nodes, 1.0, 1e9).brick.tolist() == [0, UNKNOWN, ABSENT, 0]
     apart[0] = 1
-    assert bricks(xyz, rays, along, apart, index, nodes, 1.0, 1e9).brick.tolist() == [ABSENT, UNKNOWN, EMPTY, EMPTY]
+    assert bricks(xyz, rays, along, apart, index, nodes, 1.0, 1e9).brick.tolist() == [ABSENT, UNKNOWN, ABSENT, 0]
 
 
 def test_threads_do_not_matter() -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from likeness.clip import Clip
 from likeness.methods.radnerf.config import Config, preset
@@ -17,6 +18,7 @@ from likeness.methods.radnerf.model import Model
 from likeness.methods.radnerf.occupancy import ever_seen, near_the_head
 from likeness.methods.radnerf.original import adopt
 from likeness.methods.radnerf.stages import settle, train_head, tune_lips
+from likeness.methods.radnerf.start import beginning, digest, take_over
 from likeness.nn.audio_code import AudioCode, hearing
 from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.performing import stage_of, training_frames
@@ -31,21 +33,25 @@ from likeness.speech import Statistics
 __all__ = ["LEAVE", "Config", "Model", "adopt", "preset", "recognise", "train"]
 
 
-def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Model:
+def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), start: Model | None = None) -> Model:
     """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
+    `start`: whose head to begin from, instead of from nothing.
 
-    Raises BadInput when the clip shows the face in under 100 training frames.
+    Raises BadInput when the clip shows the face in under 100 training frames, or `start` is built in another way.
     """
     out = Path(out)
+    begin = None if start is None else beginning(start, config)
     hears = hearing(config.features) if config.conditioning == "sound" else HEARING
     frames = training_frames(clip, hears)
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
     settings = {**asdict(config), **clip.identity, "perceptual": distance.name}
+    if begin is not None:
+        settings["start"] = digest(begin)
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames) if not config.torso_steps else None
         lesson = Lesson(clip, rig, frames, config, run, distance)
-        head = _head(lesson)
+        head = _head(lesson, begin)
         voice = None
         if config.conditioning == "motion":
             voice = train_voice(clip, rig, frames, run) if not run.done("voice") else Voice.restored(run.resumed)
@@ -60,8 +66,8 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Mode
     return model
 
 
-def _head(lesson: Lesson) -> Head:
-    """All stages that are still to be done."""
+def _head(lesson: Lesson, begin: dict[str, Tensor] | None = None) -> Head:
+    """All stages that are still to be done; `begin` holds what a new head begins with."""
     run, config = lesson.run, lesson.config
     if run.resumed:
         head = Head.restored(config, run.resumed)
@@ -69,6 +75,8 @@ def _head(lesson: Lesson) -> Head:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             head = Head(config, len(lesson.frames))
+        if begin is not None:
+            take_over(head, begin)
         found = near_the_head(lesson.clip, lesson.rig, lesson.frames, config.seed) if config.seeded else None
         head.occupancy.become(ever_seen(lesson.clip, lesson.frames) if found is None else found)
         if isinstance(head.code, AudioCode):

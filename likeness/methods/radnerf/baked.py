@@ -1,4 +1,4 @@
-"""A finished head drawn faster: where speech and expression change little, density and colour are worked out once and kept.
+"""A finished head drawn quickly: where speech and expression change little, density and colour are worked out once and kept.
 
 Places are kept in the face at rest, where the warp puts them, in bricks over the cells of the head's space, each when a ray
 first comes to it (Hedman et al. 2021 bake a still scene so). Near the lips, and where what is said changes what is seen,
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from likeness.kernels import Kept, Samples, bricks
 from likeness.kernels.bricks_reference import ABSENT, CHANNELS, EMPTY, UNKNOWN
 from likeness.methods.radnerf.config import Config
-from likeness.methods.radnerf.field import CHUNK, Said, view
+from likeness.methods.radnerf.field import CHUNK, Said, rounded, view
 from likeness.methods.radnerf.head import Head
 from likeness.methods.radnerf.occupancy import BOUND, CELLS
 from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
@@ -32,7 +32,7 @@ GROWTH = 1.5  # of the room for bricks
 
 class Baked:
     """What is kept of a head under one light. It grows while frames are drawn; what it holds does not depend on which came
-    first."""
+    first, but for rounding."""
 
     def __init__(self, head: Head, rig: Rig, eye: Float[Tensor, " 3"], light: Int[Tensor, " 1"] | None, config: Config) -> None:
         """`eye`: where the camera usually is, UNIT."""
@@ -58,13 +58,15 @@ class Baked:
     ) -> Kept:
         """Samples of rays at places in the face at rest, UNIT. What is not kept, or is `apart`, is ABSENT."""
         while True:
-            nodes = self.nodes[: self.count]
-            found = bricks(xyz, samples.rays_start, directions, apart, self.index, nodes, self.config.step, hidden)
-            unknown = found.brick == UNKNOWN
-            if not unknown.any():
+            known = self.index, self.nodes[: self.count]
+            found = bricks(xyz, samples.rays_start, directions, apart, *known, self.config.step, hidden)
+            unknown = (found.brick == UNKNOWN).nonzero()[:, 0]
+            if not len(unknown):
                 return found
-            cells = ((xyz[unknown] + BOUND) / CELL).long().clamp_(0, CELLS - 1)
-            self._learn(torch.unique(cells, dim=0))
+            x, y, z = ((xyz[unknown] + BOUND) / CELL).long().clamp_(0, CELLS - 1).unbind(1)
+            seen = torch.zeros_like(self.index, dtype=torch.bool)
+            seen[x, y, z] = True
+            self._learn(seen.nonzero())
 
     def _learn(self, cells: Int[Tensor, "n 3"]) -> None:
         """What these cells hold, by the field."""
@@ -100,24 +102,27 @@ class Baked:
     def _light(self, xyz: Float[Tensor, "n 3"], towards: Float[Tensor, "n 16"], said: Said) -> tuple[Tensor, Tensor]:
         """Alpha of a sample and colour."""
         found = []
-        for some, seen in zip(xyz.split(CHUNK), towards.split(CHUNK)):
-            there = self.field.at(some, torch.zeros(len(some), dtype=torch.long), said, maps=False)
-            found.append((_alpha(there.density, self.config), self.field.colored(there.geometry, seen, said.appearance)))
-        return torch.cat([alpha for alpha, _ in found]), torch.cat([color for _, color in found])
+        for rows in rounded(torch.arange(len(xyz))).split(CHUNK):
+            there = self.field.at(xyz[rows], torch.zeros_like(rows), said, maps=False)
+            color = self.field.colored(there.geometry, towards[rows], said.appearance)
+            found.append(torch.cat([_alpha(there.density, self.config)[:, None], color], 1))
+        alpha, color = torch.cat(found)[: len(xyz)].split([1, 3], 1)
+        return alpha[:, 0], color
 
     def _nodes(self, xyz: Float[Tensor, "n z y x 3"]) -> Float[Tensor, "n z y x channels"]:
         """The logarithm of density, the colour of a view along z, and its change with the view's x and y."""
         tilts = TILT * torch.tensor([[1.0, 0, 0], [-1.0, 0, 0], [0, 1.0, 0], [0, -1.0, 0]])
-        parts = []
-        for some in xyz.reshape(-1, 3).split(CHUNK):
-            there = self.field.at(some, torch.zeros(len(some), dtype=torch.long), self.mean, maps=False)
-            usual = F.normalize(some - self.eye, dim=1)
+        flat = xyz.reshape(-1, 3)
+        parts = [xyz.new_empty(0, CHANNELS)]
+        for rows in rounded(torch.arange(len(flat))).split(CHUNK):
+            there = self.field.at(flat[rows], torch.zeros_like(rows), self.mean, maps=False)
+            usual = F.normalize(flat[rows] - self.eye, dim=1)
             views = [view(F.normalize(usual + tilt, dim=1)) for tilt in tilts]
             right, left, below, above = (self.field.colored(there.geometry, v, self.mean.appearance) for v in views)
             across, down = (right - left) / (2 * TILT), (below - above) / (2 * TILT)
             middle = (right + left + below + above) / 4 - across * usual[:, :1] - down * usual[:, 1:2]
             parts.append(torch.cat([there.density.log()[:, None], middle, across, down], 1))
-        return torch.cat(parts).reshape(*xyz.shape[:-1], CHANNELS) if parts else xyz.new_empty(*xyz.shape[:-1], CHANNELS)
+        return torch.cat(parts)[: len(flat)].reshape(*xyz.shape[:-1], CHANNELS)
 
 
 def _alpha(density: Tensor, config: Config) -> Tensor:

@@ -47,8 +47,6 @@ class Config:
     grid_sizes: tuple[float, ...] = geometric(16.0, 16, finest=2048.0)
     grid_log2_rows: int = 16
 
-    baked: bool = True
-    """In use, places that speech and expression change little are worked out once and kept."""
     step: float = 0.032
     """Between samples of a ray. Published: 0.027."""
     most: int = 16

@@ -26,6 +26,7 @@ SHARPEST = 15.0  # of the logarithm of density, for its gradient
 OVER = 1e-3  # how far colours may pass 0 and 1, so that they can be reached
 DIRECTIONS = 16  # harmonics of degree 3
 CHUNK = 32768  # places whose inner results stay in the cache
+BATCH = 1024  # places, of which networks are best given whole numbers
 
 
 class Said(NamedTuple):
@@ -131,6 +132,12 @@ def of_frames(frame: Int[Tensor, " n"], *rows: Float[Tensor, "frames _"]) -> lis
     # A product, whose gradient is one, too: that of indexing took 4 ms a step.
     pick = one_hot(frame, len(rows[0])).to(rows[0].dtype)
     return [pick @ row for row in rows]
+
+
+def rounded(rows: Int[Tensor, " n"]) -> Int[Tensor, " more"]:
+    """The last repeated up to a whole number of BATCH: to make a network ready for a number of rows that it has not met took up
+    to a millisecond a layer."""
+    return torch.cat([rows, rows[-1:].expand(-len(rows) % BATCH)]) if len(rows) else rows
 
 
 def view(directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays 16"]:

@@ -46,6 +46,10 @@ class Model(Performer):
     def lights(self) -> int:
         return len(self.head.appearance)
 
+    @property
+    def has_quick_way(self) -> bool:
+        return self.head.warp is not None
+
     @torch.no_grad()
     def render(self, cond: Float[Tensor, "time cond"], motion: Motion, state: None = None) -> tuple[Layer, None]:
         """Head pictures; no state is needed."""
@@ -77,8 +81,8 @@ class Model(Performer):
         return dict(zip(found, whole))
 
     def _baked(self, light: Int[Tensor, " 1"] | None) -> Baked | None:
-        """What is kept of the head under a light; None where it moves in ways that the rig does not know."""
-        if self.head.warp is None or not self.config.baked:
+        """What is kept of the head under a light; None where all is to be worked out anew."""
+        if not self.stage.quick:
             return None
         key = self.stage.appearance
         if key not in self.bakes:

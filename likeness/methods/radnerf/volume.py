@@ -12,14 +12,14 @@ from likeness.kernels import Composite, Samples, composite, march, sample_positi
 from likeness.kernels.bricks_reference import ABSENT
 from likeness.methods.radnerf.baked import Baked
 from likeness.methods.radnerf.config import Config
-from likeness.methods.radnerf.field import CHUNK, GEOMETRY, Field, Said, of_frames, view
+from likeness.methods.radnerf.field import CHUNK, GEOMETRY, Field, Said, of_frames, rounded, view
 from likeness.methods.radnerf.occupancy import BOUND, UNIT, Occupancy
 from likeness.nn.precision import product_type
 
 LOW, HIGH = (-BOUND, -BOUND, -BOUND), (BOUND, BOUND, BOUND)
 UNSEEN = 1 / 1024  # weight of a sample below which its colour is not worked out in use: a quarter of a grey level at most
 HIDDEN = 4.5  # optical depth behind which nothing is worked out in use: a hundredth of what is there would be seen
-ROUND = 3  # samples of a ray that are worked out together, before it is known whether the next can be seen
+FIRST = 4  # samples of a ray that are worked out before it is known whether the others can be seen
 
 
 class Rays(NamedTuple):
@@ -59,12 +59,14 @@ def look(
     """Along rays, with gradients; `jitter` shifts each ray's samples by a share of a step. The occupancy notices what is seen.
     Without `maps`, which cost a tenth of the time, `heard` and `shown` are zeros."""
     samples, xyz, ray = _sampled(occupancy.bits, rays, config, jitter)
+    count, rows = len(xyz), rounded(torch.arange(len(xyz)))
+    ray = ray[rows]
     frame = rays.frame[ray]
-    found = field.at(xyz, frame, said, maps)
+    found = field.at(xyz[rows], frame, said, maps)
     (appearance,) = of_frames(frame, said.appearance)
     color = field.colored(found.geometry, view(rays.directions)[ray], appearance)
     values = torch.cat([color, found.heard[:, None], found.shown[:, None]], 1) if maps else color
-    drawn = composite(found.density, values, config.step, samples.rays_start, samples.t)
+    drawn = composite(found.density[:count], values[:count], config.step, samples.rays_start, samples.t)
     occupancy.notice(xyz, drawn.weights.detach())
     return _seen(drawn, maps)
 
@@ -83,37 +85,46 @@ def glance(
     not be seen, nor again what is baked. `said` is of one frame; without `maps`, which bakes have not, `heard` and `shown` are
     zeros."""
     samples, xyz, ray = _sampled(bits, rays, config, None)
-    count = len(xyz)
     if baked is None:
-        density, colors, asked = torch.zeros(count), torch.zeros(count, 3), torch.arange(count)
+        density, colors, asked = torch.zeros(len(xyz)), torch.zeros(len(xyz), 3), torch.arange(len(xyz))
     else:
         assert said.shift is not None and not maps
         apart, rest = said.shift.near_lips(xyz, 0), said.shift.carried(xyz, 0)
         density, colors, brick = baked.look_up(rest, apart.byte(), samples, rays.directions, HIDDEN)
         asked = (brick == ABSENT).nonzero()[:, 0]
-    values, counts = torch.zeros(len(asked)), torch.zeros(len(asked), 2)
-    geometry = torch.empty(len(asked), GEOMETRY, dtype=product_type(xyz.device))
-
-    xyz, ray = xyz[asked], ray[asked]
-    which, ray, each = torch.unique_consecutive(ray, return_inverse=True, return_counts=True)
-    rank, depth = torch.arange(len(asked)) - (each.cumsum(0) - each)[ray], torch.zeros(len(which))
-    left = torch.arange(len(asked))
-    for begin in range(0, config.most, ROUND):
-        left = left[(rank[left] >= begin) & (depth < HIDDEN)[ray[left]]]
-        chosen = left[rank[left] < begin + ROUND]
-        for some in chosen.split(CHUNK):
-            found = field.at(xyz[some], torch.zeros_like(some), said, maps)
-            values[some], geometry[some] = found.density, found.geometry
-            if maps:
-                counts[some] = torch.stack([found.heard, found.shown], 1)
-        depth.index_add_(0, ray[chosen], values[chosen] * config.step)
-    density[asked] = values
+    which, ray, each = torch.unique_consecutive(ray[asked], return_inverse=True, return_counts=True)
+    density[asked], geometry, counts = _asked(field, xyz[asked], ray, each, said, config, maps)
     before = composite(density, colors, config.step, samples.rays_start)
     towards = view(rays.directions[which])
-    for some in (before.weights[asked] > UNSEEN).nonzero()[:, 0].split(CHUNK):
+    for some in rounded((before.weights[asked] > UNSEEN).nonzero()[:, 0]).split(CHUNK):
         colors[asked[some]] = field.colored(geometry[some], towards[ray[some]], said.appearance)
     drawn = composite(density, torch.cat([colors, counts], 1) if maps else colors, config.step, samples.rays_start, samples.t)
     return _seen(drawn, maps)
+
+
+def _asked(
+    field: Field,
+    xyz: Float[Tensor, "m 3"],
+    ray: Int[Tensor, " m"],
+    each: Int[Tensor, " rays"],
+    said: Said,
+    config: Config,
+    maps: bool,
+) -> tuple[Float[Tensor, " m"], Float[Tensor, "m geometry"], Float[Tensor, "m 2"]]:
+    """Density, geometry, and how much speech and the upper face count: of samples of rays that have so many `each`, as far as
+    they are not hidden by those before; zeros beyond."""
+    density, counts = torch.zeros(len(xyz)), torch.zeros(len(xyz), 2)
+    geometry = torch.empty(len(xyz), GEOMETRY, dtype=product_type(xyz.device))
+    rank, depth = torch.arange(len(xyz)) - (each.cumsum(0) - each)[ray], torch.zeros(len(each))
+    for chosen in (rank < FIRST, rank >= FIRST):
+        chosen = (chosen & (depth < HIDDEN)[ray]).nonzero()[:, 0]
+        for some in rounded(chosen).split(CHUNK):
+            found = field.at(xyz[some], torch.zeros_like(some), said, maps)
+            density[some], geometry[some] = found.density, found.geometry
+            if maps:
+                counts[some] = torch.stack([found.heard, found.shown], 1)
+        depth.index_add_(0, ray[chosen], density[chosen] * config.step)
+    return density, geometry, counts
 
 
 def _seen(drawn: Composite, maps: bool) -> Seen:

@@ -1,0 +1,72 @@
+"""A warm start: what a new head takes over, and from whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from likeness import methods
+from likeness.errors import BadInput
+from likeness.methods import radnerf
+from likeness.methods.radnerf import Model, stages
+from likeness.methods.radnerf.head import Head
+from likeness.methods.radnerf.lesson import Lesson
+from likeness.methods.radnerf.start import beginning, digest, take_over
+from likeness.nn.perceptual import perceptual_loss
+from likeness.run import Run
+from tests.few_rays import few
+
+
+@pytest.fixture(scope="module")
+def known(portrait_files) -> Model:
+    return methods.load(portrait_files["radnerf"])
+
+
+def test_a_head_begins_with_what_the_other_knows(known):
+    head = Head(known.config, 7)
+    take_over(head, beginning(known, known.config))
+    given = dict(known.head.named_parameters())
+    for name, parameter in head.named_parameters():
+        wanted = given[name].mean(0).expand(7, -1) if name == "appearance" else given[name]
+        assert torch.equal(parameter, wanted)
+
+
+def test_training_goes_on_from_there(known, lesson, tmp_path):
+    """The first step's error is that of the head that it began with, not that of a new one."""
+    config = replace(known.config, steps=1, lip_steps=0, coarse_steps=0)
+    errors = {}
+    for name, begin in (("from nothing", None), ("from a portrait", beginning(known, config))):
+        with Run(tmp_path / name, {}, keep_every_s=1e9) as run, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stages, "SETTLED", 1)
+            logged: list[dict] = []
+            patch.setattr(run, "log", lambda **values: logged.append(values))
+            mine = Lesson(lesson.clip, lesson.rig, lesson.frames, config, run, perceptual_loss("laplacian"))
+            mine.pictures = lesson.pictures
+            radnerf._head(mine, begin)
+            errors[name] = float(logged[0]["color"])
+    assert errors["from a portrait"] < 0.7 * errors["from nothing"]
+
+
+def test_a_run_knows_what_it_began_with(known):
+    begin = beginning(known, known.config)
+    other = {name: tensor.clone() for name, tensor in begin.items()}
+    assert digest(other) == digest(begin)
+    other["appearance"][0, 0] += 1
+    assert digest(other) != digest(begin)
+
+
+def test_what_is_built_in_another_way_is_named(known):
+    with pytest.raises(BadInput, match="density"):
+        beginning(known, few(speech="ambient"))
+    with pytest.raises(BadInput, match="table"):
+        beginning(known, replace(known.config, plane_log2_rows=3))
+
+
+def test_who_cannot_begin_from_a_portrait_says_so(portrait_files, clip, tmp_path):
+    with pytest.raises(BadInput, match="always begins from nothing"):
+        methods.train(clip, tmp_path / "a.portrait", "rigged-gaussians", start=portrait_files["rigged_gaussians"])
+    with pytest.raises(BadInput, match="a portrait of rigged_gaussians"):
+        methods.train(clip, tmp_path / "a.portrait", "radnerf", start=portrait_files["rigged_gaussians"])
+    assert not list(tmp_path.iterdir())
