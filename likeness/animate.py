@@ -59,6 +59,11 @@ def animate(
     """
     out = Path(out)
     probe(video)
+    for name in ("appearance", "quick"):
+        if getattr(delivery, name) != getattr(Delivery(), name):
+            raise BadInput(
+                f"animate makes portraits of {methods.DEFAULT.replace('_', '-')}, which know no {name}. Leave it out."
+            )
     check(speech, out, delivery)  # what is wrong with them is said now, not after training
     if out.exists() and out.samefile(video):
         raise BadInput(f"{out}: is the video itself. Name another file for the result.")

@@ -25,7 +25,8 @@ def staged(portrait: Portrait, delivery: Delivery) -> Portrait:
     stage, moved = portrait.stage, delivery.pose not in ("clip", "fixed")
     camera = stage.camera if delivery.fov is None else stage.camera.zoomed(delivery.fov)
     appearance = None if delivery.appearance == "mean" else delivery.appearance
-    if appearance is None and camera == stage.camera and not moved and not delivery.quick:
+    same = appearance == stage.appearance and delivery.quick == stage.quick and camera == stage.camera
+    if same and not moved:
         return portrait
     if camera.focal < stage.camera.focal:
         raise BadInput(

@@ -41,15 +41,23 @@ def bricks(
     index[x, y, z] numbers the cell's brick, or is EMPTY (density 0), ABSENT (to be worked out otherwise), or UNKNOWN. A
     brick holds nodes [z y x] that reach from one corner of its cell to the other, interpolated linearly: the
     logarithm of density, the colour of a view along z, and its change with the view's x and y (3 numbers each). A ray
-    ends where its optical depth, by densities times step of bricks alone, passes `hidden`, and at the first UNKNOWN. Samples
-    that are `apart` (not 0) or beyond the cube are ABSENT. What is not in a brick has density and colour 0.
+    ends where its optical depth, by densities times step of bricks alone, passes `hidden`. Samples that are `apart` (not 0)
+    or beyond the cube are ABSENT. What is not in a brick has density and colour 0.
 
     There is no gradient, and the result is the same on any number of threads. Raises ValueError where shapes do not match.
     """
     m, n = len(xyz), len(directions)
-    if len(apart) != m or len(rays_start) != n + 1 or int(rays_start[-1]) != m:
+    if len(apart) != m or len(rays_start) != n + 1:
         raise ValueError(f"bricks: {m} samples given, but {len(apart)} marks, and {len(rays_start) - 1} of {n} rays")
-    if len({*index.shape}) != 1 or len({*nodes.shape[1:4]}) != 1 or nodes.shape[1] < 2 or nodes.shape[4] != CHANNELS:
+    if int(rays_start[0]) != 0 or int(rays_start[-1]) != m or bool((rays_start.diff() < 0).any()):
+        raise ValueError(f"bricks: starts must go from 0 up to the {m} samples and never back")
+    if (
+        len({*index.shape}) != 1
+        or not len(index)
+        or len({*nodes.shape[1:4]}) != 1
+        or nodes.shape[1] < 2
+        or nodes.shape[4] != CHANNELS
+    ):
         raise ValueError(f"bricks: cubes of cells and of two nodes a side wanted, not {(*index.shape,)} and {(*nodes.shape,)}")
     if int(index.max()) >= len(nodes):
         raise ValueError(f"bricks: a cell has the brick {int(index.max())} of {len(nodes)}")

@@ -27,8 +27,11 @@ def unwarp(
     converges where neighbours move by less than they are apart. There is no gradient. Raises ValueError where shapes do not
     match, the box has no volume, or it has fewer than two points along an axis.
     """
-    if min(motion.shape[:3]) < 2:
-        raise ValueError(f"unwarp: a motion of at least two points along each axis wanted, not {(*motion.shape,)}")
+    if min(motion.shape[:3]) < 2 or motion.shape[3] != 3 or xyz.shape[1] != 3:
+        raise ValueError(
+            f"unwarp: places (n, 3) and a motion (z, y, x, 3) of at least two points along each axis wanted, not "
+            f"{(*xyz.shape,)} and {(*motion.shape,)}"
+        )
     if not bool((low < high).all()) or turns < 1:
         raise ValueError(f"unwarp: a box and at least one turn wanted, not {low.tolist()} to {high.tolist()} and {turns}")
     xyz, motion = xyz.detach(), motion.detach()

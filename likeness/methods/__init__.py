@@ -65,12 +65,12 @@ def train(
 
 
 def _beginning(home: ModuleType, start: str | os.PathLike) -> Portrait:
-    name = home.__name__.rpartition(".")[2]
+    name = home.__name__.rpartition(".")[2].replace("_", "-")
     if "start" not in signature(home.train).parameters:
         raise BadInput(f"{start}: {name} always begins from nothing; leave the start out.")
     portrait = load(start)
-    if portrait.method != name:
-        raise BadInput(f"{start}: a portrait of {portrait.method}, from which {name} cannot begin. Name one of {name}.")
+    if (other := portrait.method.replace("_", "-")) != name:
+        raise BadInput(f"{start}: a portrait of {other}, from which {name} cannot begin. Name one of {name}.")
     return portrait
 
 

@@ -98,6 +98,9 @@ def test_what_does_not_fit_is_an_error() -> None:
         (xyz, starts[:-1], directions, apart, index, nodes),
         (xyz, starts, directions, apart, index, nodes[:, :1, :1, :1]),
         (xyz, starts, directions, apart, index + 5, nodes),
+        (xyz, starts, directions, apart, index[:0, :0, :0], nodes),
+        (xyz, torch.cat([starts[:1] + 1, starts[1:]]), directions, apart, index, nodes),
+        (xyz, torch.cat([starts[:1], starts[1:-1].flip(0), starts[-1:]]), directions, apart, index, nodes),
     ):
         with pytest.raises(ValueError, match="bricks"):
             bricks(*wrong, 0.016, 1.0)

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from likeness.clip import Clip
 from likeness.methods.radnerf.config import Config, preset
@@ -18,7 +17,7 @@ from likeness.methods.radnerf.model import Model
 from likeness.methods.radnerf.occupancy import ever_seen, near_the_head
 from likeness.methods.radnerf.original import adopt
 from likeness.methods.radnerf.stages import settle, train_head, tune_lips
-from likeness.methods.radnerf.start import beginning, digest, take_over
+from likeness.methods.radnerf.start import Beginning, beginning, take_over
 from likeness.nn.audio_code import AudioCode, hearing
 from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.performing import stage_of, training_frames
@@ -46,7 +45,7 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), start: 
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
     settings = {**asdict(config), **clip.identity, "perceptual": distance.name}
     if begin is not None:
-        settings["start"] = digest(begin)
+        settings["start"] = begin.digest
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames) if not config.torso_steps else None
@@ -66,7 +65,7 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), start: 
     return model
 
 
-def _head(lesson: Lesson, begin: dict[str, Tensor] | None = None) -> Head:
+def _head(lesson: Lesson, begin: Beginning | None = None) -> Head:
     """All stages that are still to be done; `begin` holds what a new head begins with."""
     run, config = lesson.run, lesson.config
     if run.resumed:
@@ -76,7 +75,7 @@ def _head(lesson: Lesson, begin: dict[str, Tensor] | None = None) -> Head:
             torch.manual_seed(config.seed)
             head = Head(config, len(lesson.frames))
         if begin is not None:
-            take_over(head, begin)
+            take_over(head, begin, lesson.rig)
         found = near_the_head(lesson.clip, lesson.rig, lesson.frames, config.seed) if config.seeded else None
         head.occupancy.become(ever_seen(lesson.clip, lesson.frames) if found is None else found)
         if isinstance(head.code, AudioCode):

@@ -7,6 +7,8 @@ the field itself is asked, in every frame.
 
 from __future__ import annotations
 
+from threading import Lock
+
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
@@ -18,15 +20,16 @@ from likeness.methods.radnerf.config import Config
 from likeness.methods.radnerf.field import CHUNK, Said, rounded, view
 from likeness.methods.radnerf.head import Head
 from likeness.methods.radnerf.occupancy import BOUND, CELLS
-from likeness.rig import LIP_COEFFICIENTS, SIZE, Rig
+from likeness.rig import LIP_COEFFICIENTS, NAMES, SIZE, Rig
 
 CELL = 2 * BOUND / CELLS
 SIDES = 3  # of a brick, in distances of nodes, which are 1.3 mm
-CONDITIONS = 8  # under which a cell is looked at, to see whether it changes
+CONDITIONS = 8  # random ones, under which a cell is looked at, to see whether it changes; and closed eyes, which are rare
 LOOKS = 2  # places in it
 CHANGES = 0.05  # how much the light of a sample may change in a cell that is kept
 CLEAR = 1e-3  # alpha of a sample below which a cell is empty
 TILT = 0.1  # how far apart the views are of which a colour's change with the view is made
+LEAST = 1e-30  # density that is kept
 GROWTH = 1.5  # of the room for bricks
 
 
@@ -39,13 +42,18 @@ class Baked:
         self.field, self.eye, self.config = head.field, eye, config
         random = torch.Generator().manual_seed(config.seed)
         cond = rig.clip(torch.randn(CONDITIONS, SIZE, generator=random))
+        blink = rig.clip(torch.zeros(1, SIZE))
+        blink[:, NAMES.index("blink")] = rig.high[NAMES.index("blink")]
+        cond = torch.cat([cond, blink])
         said = head.said(cond[:, :LIP_COEFFICIENTS], cond[:, LIP_COEFFICIENTS:], None)._replace(shift=None)
-        self.mean = Said(said.code.mean(0, keepdim=True), said.upper.mean(0, keepdim=True), head.lit(1, light))
+        mean = said.code[:CONDITIONS].mean(0, keepdim=True), said.upper[:CONDITIONS].mean(0, keepdim=True)
+        self.mean = Said(*mean, head.lit(1, light))
         self.others = [self.mean._replace(code=code[None], upper=upper[None]) for code, upper in zip(said.code, said.upper)]
         self.places = torch.rand(LOOKS, 3, generator=random)
         self.index = torch.full((CELLS,) * 3, UNKNOWN, dtype=torch.int32)
         self.nodes = torch.empty(0, *(SIDES + 1,) * 3, CHANNELS)
         self.count = 0
+        self._lock = Lock()  # what threads learn at once would be numbered twice
 
     @torch.no_grad()
     def look_up(
@@ -57,6 +65,10 @@ class Baked:
         hidden: float,
     ) -> Kept:
         """Samples of rays at places in the face at rest, UNIT. What is not kept, or is `apart`, is ABSENT."""
+        with self._lock:
+            return self._looked_up(xyz, apart, samples, directions, hidden)
+
+    def _looked_up(self, xyz: Tensor, apart: Tensor, samples: Samples, directions: Tensor, hidden: float) -> Kept:
         while True:
             known = self.index, self.nodes[: self.count]
             found = bricks(xyz, samples.rays_start, directions, apart, *known, self.config.step, hidden)
@@ -89,15 +101,17 @@ class Baked:
         self.count = end
 
     def _changing(self, cells: Int[Tensor, "n 3"]) -> Tensor:
-        """Whether what is said changes what a sample in a cell would show, by root mean square."""
+        """Whether what is said changes what a sample in a cell would show: by root mean square, or by closing the eyes."""
         xyz = ((cells[:, None] + self.places) * CELL - BOUND).reshape(-1, 3)
         towards = view(F.normalize(xyz - self.eye, dim=1))
         alpha, color = self._light(xyz, towards, self.mean)
-        change = torch.zeros(len(xyz))
+        changes = []
         for said in self.others:
             other, hue = self._light(xyz, towards, said)
-            change += (other - alpha).square() + other * alpha * (hue - color).square().mean(1)
-        return (change / CONDITIONS).sqrt().reshape(-1, LOOKS).amax(1) > CHANGES
+            changes.append((other - alpha).square() + other * alpha * (hue - color).square().mean(1))
+        usual, blink = torch.stack(changes).split([CONDITIONS, 1])
+        change = torch.maximum(usual.mean(0), blink[0]).sqrt()
+        return change.reshape(-1, LOOKS).amax(1) > CHANGES
 
     def _light(self, xyz: Float[Tensor, "n 3"], towards: Float[Tensor, "n 16"], said: Said) -> tuple[Tensor, Tensor]:
         """Alpha of a sample and colour."""
@@ -121,7 +135,9 @@ class Baked:
             right, left, below, above = (self.field.colored(there.geometry, v, self.mean.appearance) for v in views)
             across, down = (right - left) / (2 * TILT), (below - above) / (2 * TILT)
             middle = (right + left + below + above) / 4 - across * usual[:, :1] - down * usual[:, 1:2]
-            parts.append(torch.cat([there.density.log()[:, None], middle, across, down], 1))
+            # Within what float32 holds: a logarithm of nothing would be no number between two nodes.
+            density = there.density.clamp(LEAST, 1 / LEAST).log()[:, None]
+            parts.append(torch.cat([density, middle, across, down], 1))
         return torch.cat(parts)[: len(flat)].reshape(*xyz.shape[:-1], CHANNELS)
 
 

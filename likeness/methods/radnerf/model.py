@@ -37,7 +37,7 @@ class Model(Performer):
         self.config, self.hearing = config, hearing
         self.head = head
         self.voice = voice
-        self.bakes: dict[int | None, Baked] = {}
+        self.bakes: dict[tuple, Baked] = {}
 
     def hear(self, stretch: Float[Tensor, "rows dim"]) -> Float[Tensor, "time code"]:
         return self.head.code(stretch)
@@ -84,11 +84,14 @@ class Model(Performer):
         """What is kept of the head under a light; None where all is to be worked out anew."""
         if not self.stage.quick:
             return None
-        key = self.stage.appearance
-        if key not in self.bakes:
-            eye = self.stage.motion.pose[:, :3, 3].mean(0) * UNIT
-            self.bakes[key] = Baked(self.head, self.rig, eye, light, self.config)
-        return self.bakes[key]
+        eye = self.stage.motion.pose[:, :3, 3].mean(0) * UNIT
+        key = self.stage.appearance, *eye.tolist()
+        found = self.bakes.get(key)
+        if found is None:
+            found = Baked(self.head, self.rig, eye, light, self.config)
+            self.bakes.clear()  # a hundred megabytes each
+            self.bakes[key] = found
+        return found
 
     def _seen(
         self, pose: Float[Tensor, "4 4"], said: Said, maps: bool = False, baked: Baked | None = None

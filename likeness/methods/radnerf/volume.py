@@ -111,8 +111,8 @@ def _asked(
     config: Config,
     maps: bool,
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, "m geometry"], Float[Tensor, "m 2"]]:
-    """Density, geometry, and how much speech and the upper face count: of samples of rays that have so many `each`, as far as
-    they are not hidden by those before; zeros beyond."""
+    """Density, geometry, and how much speech and the upper face count: of samples of rays that have so many `each`; zeros of
+    those after the first few where these hide them."""
     density, counts = torch.zeros(len(xyz)), torch.zeros(len(xyz), 2)
     geometry = torch.empty(len(xyz), GEOMETRY, dtype=product_type(xyz.device))
     rank, depth = torch.arange(len(xyz)) - (each.cumsum(0) - each)[ray], torch.zeros(len(each))

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from likeness import methods
+from likeness.delivery import Delivery
+from likeness.errors import BadInput
 from likeness.kernels.bricks_reference import ABSENT
 from likeness.methods.radnerf import Model, baked
 from likeness.rig import UPPER_COEFFICIENTS
+from likeness.scenery import staged
 
 FRAMES = torch.tensor([10, 40, 70])
 
@@ -32,12 +35,16 @@ def drawn(model: Model, clip, frames: Tensor, quick: bool = True) -> Tensor:
     return torch.cat([layer.rgb, layer.alpha[..., None]], -1)
 
 
-def test_where_speech_changes_nothing_pictures_are_those_of_the_field(fresh, clip):
-    model = fresh()
-    field = model.head.field
+def silenced(model: Model) -> Model:
+    """Speech and expression change nothing but what the rig moves."""
     with torch.no_grad():
-        field.hears[-1].weight.zero_()
-        field.density[0].weight[:, -UPPER_COEFFICIENTS:] = 0
+        model.head.field.hears[-1].weight.zero_()
+        model.head.field.density[0].weight[:, -UPPER_COEFFICIENTS:] = 0
+    return model
+
+
+def test_where_speech_changes_nothing_pictures_are_those_of_the_field(fresh, clip):
+    model = silenced(fresh())
     kept, exact = drawn(model, clip, FRAMES), drawn(model, clip, FRAMES, quick=False)
     (bake,) = model.bakes.values()
     assert bake.count > 100 and not (bake.index == ABSENT).any()
@@ -50,7 +57,8 @@ def test_where_it_changes_everything_they_are_exactly_so(fresh, clip, monkeypatc
     monkeypatch.setattr(baked, "CHANGES", 0.0)
     model = fresh()
     assert torch.equal(drawn(model, clip, FRAMES), drawn(model, clip, FRAMES, quick=False))
-    assert model.bakes[None].count == 0
+    (bake,) = model.bakes.values()
+    assert bake.count == 0
 
 
 def test_what_is_kept_does_not_depend_on_which_frame_came_first(fresh, clip):
@@ -60,8 +68,23 @@ def test_what_is_kept_does_not_depend_on_which_frame_came_first(fresh, clip):
 
 
 def test_every_light_is_kept_by_itself(fresh, clip):
+    model = silenced(fresh())
+    with torch.no_grad():
+        model.head.appearance[3] += 2
+    lit = model.on(replace(model.stage, appearance=3))
+    mean, kept, exact = drawn(model, clip, FRAMES[:1]), drawn(lit, clip, FRAMES[:1]), drawn(lit, clip, FRAMES[:1], quick=False)
+    assert (kept - exact).square().mean() < 0.01 * (kept - mean).square().mean()
+
+
+def test_a_delivery_asks_for_it(fresh):
     model = fresh()
-    mean = drawn(model, clip, FRAMES[:1])
-    other = drawn(model.on(replace(model.stage, appearance=3)), clip, FRAMES[:1])
-    assert not torch.equal(other, mean)
-    assert torch.equal(drawn(model, clip, FRAMES[:1]), mean) and set(model.bakes) == {None, 3}
+    hasty = staged(model, Delivery(quick=True))
+    assert hasty.stage.quick and not model.stage.quick and not staged(hasty, Delivery()).stage.quick
+
+
+def test_who_has_no_quick_way_says_so(fresh, portrait_files):
+    unmoved = fresh()
+    unmoved.head.warp = None
+    for portrait in (unmoved, methods.load(portrait_files["rigged_gaussians"])):
+        with pytest.raises(BadInput, match="no quicker way"):
+            staged(portrait, Delivery(quick=True))
