@@ -41,7 +41,7 @@ from likeness.kernels import (
     unwarp,
     unwarping_reference,
 )
-from likeness.kernels.bricks_reference import CHANNELS
+from likeness.kernels.bricks import CHANNELS
 
 RESULTS = Path(__file__).parent / "results" / "kernels.json"
 

@@ -177,6 +177,12 @@ def test_not_a_sound(fails, tmp_path, portrait_file, actor_video):
         fails(3, "animate", actor_video, tmp_path / sound, out, says=says)  # at once, not after training
 
 
+def test_what_only_radnerf_can_is_refused_before_training(fails, tmp_path, actor_video, speech_file):
+    out = tmp_path / "out.mp4"
+    fails(3, "animate", actor_video, speech_file, out, "--quick", says="quick")
+    fails(3, "animate", actor_video, speech_file, out, "--appearance", "0", says="appearance")
+
+
 def test_not_a_clip(fails, tmp_path, portrait_file, clip):
     (tmp_path / "folder").mkdir()
     (tmp_path / "damaged").mkdir()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from likeness.kernels import bricks, bricks_reference
-from likeness.kernels.bricks_reference import ABSENT, CHANNELS, EMPTY, UNKNOWN
+from likeness.kernels.bricks import ABSENT, CHANNELS, EMPTY, UNKNOWN
 
 
 def case(rays: int, cells: int, side: int, kept: int, unknown: float, seed: int) -> tuple[Tensor, ...]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from likeness.kernels import Kept, Samples, bricks
-from likeness.kernels.bricks_reference import ABSENT, CHANNELS, EMPTY, UNKNOWN
+from likeness.kernels.bricks import ABSENT, CHANNELS, EMPTY, UNKNOWN
 from likeness.methods.radnerf.config import Config
 from likeness.methods.radnerf.field import CHUNK, Said, rounded, view
 from likeness.methods.radnerf.head import Head

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from likeness.kernels import Composite, Samples, composite, march, sample_positions
-from likeness.kernels.bricks_reference import ABSENT
+from likeness.kernels.bricks import ABSENT
 from likeness.methods.radnerf.baked import Baked
 from likeness.methods.radnerf.config import Config
 from likeness.methods.radnerf.field import CHUNK, GEOMETRY, Field, Said, of_frames, rounded, view
@@ -111,8 +111,10 @@ def _asked(
     config: Config,
     maps: bool,
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, "m geometry"], Float[Tensor, "m 2"]]:
-    """Density, geometry, and how much speech and the upper face count: of samples of rays that have so many `each`; zeros of
-    those after the first few where these hide them."""
+    """Density, geometry, and how much speech and the upper face count, of samples along rays that have `each` of them in a row.
+
+    Where a ray's first few samples already hide the others, the others are not asked and have density 0.
+    """
     density, counts = torch.zeros(len(xyz)), torch.zeros(len(xyz), 2)
     geometry = torch.empty(len(xyz), GEOMETRY, dtype=product_type(xyz.device))
     rank, depth = torch.arange(len(xyz)) - (each.cumsum(0) - each)[ray], torch.zeros(len(each))

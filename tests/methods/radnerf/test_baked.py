@@ -11,7 +11,7 @@ from torch import Tensor
 from likeness import methods
 from likeness.delivery import Delivery
 from likeness.errors import BadInput
-from likeness.kernels.bricks_reference import ABSENT
+from likeness.kernels.bricks import ABSENT
 from likeness.methods.radnerf import Model, baked
 from likeness.rig import UPPER_COEFFICIENTS
 from likeness.scenery import staged
