@@ -31,6 +31,8 @@ class Row:
     name: str
     cond: Tensor
     motion: Motion
+    by: int = 0
+    """How many frames later the sound is that it says."""
 
     def layers(self, portrait: Portrait) -> Iterator[Layer]:
         """The head, frame by frame."""
@@ -67,7 +69,7 @@ def all_rows(portrait: Portrait, clip: Clip) -> list[Row]:
         Row("sound", sound, real),
         Row("mean lips", mean, real),
         Row("static", mean, still),
-        Row("sound shifted", shifted, real),
+        Row("sound shifted", shifted, real, by),
     ]
 
 
