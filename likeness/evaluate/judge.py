@@ -43,6 +43,10 @@ class Measured:
         """The same row, with more figures."""
         return replace(self, samples=self.samples | more)
 
+    def without(self, *fields: str) -> Measured:
+        """The same row, less some figures."""
+        return replace(self, samples={name: sample for name, sample in self.samples.items() if name not in fields})
+
     @property
     def figures(self) -> Figures:
         return Figures(self.row, **{name: sample.figure for name, sample in self.samples.items()}, **self.plain)
@@ -67,6 +71,15 @@ class Judge:
         self.sound = Sound(audio.load(clip.audio))
         if size < SMALLEST:
             self.missing["ms_ssim"] = f"MS-SSIM needs pictures of at least {SMALLEST} pixels to a side, these have {size}."
+
+    @cached_property
+    def pieces(self) -> list[tuple[slice, int, int]]:
+        """Runs of frames without gaps: where they are among those measured, and their first and last (exclusive)."""
+        found, at = [], 0
+        for start, stop in ranges(self.frames):
+            found.append((slice(at, at + stop - start), start, stop))
+            at += stop - start
+        return found
 
     @cached_property
     def bands(self) -> list[Bool[np.ndarray, "size size"]]:
@@ -187,10 +200,10 @@ class Judge:
         """Against the sound that the pictures are meant to say."""
         rows = np.concatenate([
             metrics.with_loudness(metrics.opening(pixels[at]), sound.decibels, start + sound.by)
-            for at, start, _ in pieces(self.frames)
+            for at, start, _ in self.pieces
         ])  # fmt: skip
         found = {"loudness_r": Sample(rows, metrics.loudness_r), "loudness_lag": Sample(rows, metrics.loudness_lag)}
-        at, start, stop = max(pieces(self.frames), key=lambda piece: piece[2] - piece[1])
+        at, start, stop = max(self.pieces, key=lambda piece: piece[2] - piece[1])
         net = self.experts.syncnet
         if net is None or stop - start < syncnet.SMALLEST_STRETCH:
             return found
@@ -236,15 +249,6 @@ class Sound:
         if low < high:
             found[low - first : high - first] = self.waveform[low:high]
         return found
-
-
-def pieces(frames: np.ndarray) -> list[tuple[slice, int, int]]:
-    """Runs of frames without gaps: where they are in `frames`, and their first and last (exclusive)."""
-    found, at = [], 0
-    for start, stop in ranges(frames):
-        found.append((slice(at, at + stop - start), start, stop))
-        at += stop - start
-    return found
 
 
 def synchrony(apart: Float[np.ndarray, "windows 31"]) -> dict[str, Sample]:

@@ -15,6 +15,7 @@ from likeness import mesh
 from likeness.kernels import ssim_map
 
 RECIPES = {
+    "pictures": "raw-frames/1",
     "psnr": "psnr-rgb8-frame-mean/1",
     "ssim": "ssim-gauss11-1.5-rgb-zero-padded/1",
     "ms-ssim": "ms-ssim-5-gauss11-1.5-rgb-valid/1",
