@@ -163,13 +163,17 @@ def with_loudness(
 
 def loudness_r(rows: Float[np.ndarray, "time lags_and_opening"]) -> float:
     """Pearson correlation of lip opening and loudness at the lag where it is highest."""
-    return float(max(_correlations(rows)))
+    return float(_correlations(rows).max())
 
 
 def loudness_lag(rows: Float[np.ndarray, "time lags_and_opening"]) -> float:
     """That lag, in frames; positive: the lips come after the sound."""
-    return float(LAGS[int(np.argmax(_correlations(rows)))])
+    return float(LAGS[int(_correlations(rows).argmax())])
 
 
-def _correlations(rows: Float[np.ndarray, "time lags_and_opening"]) -> list[float]:
-    return [follows(rows[:, 0], rows[:, 1 + i])[0] for i in range(len(LAGS))]
+def _correlations(rows: Float[np.ndarray, "time lags_and_opening"]) -> Float[np.ndarray, " lags"]:
+    """Of the first column with each other one; 0 where one is flat."""
+    centred = rows - rows.mean(0)
+    lengths = np.sqrt(np.square(centred).sum(0))
+    scale = lengths[0] * lengths[1:]
+    return np.where(scale > 1e-9, centred[:, 0] @ centred[:, 1:] / np.maximum(scale, 1e-9), 0.0)
