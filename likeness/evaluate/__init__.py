@@ -26,6 +26,7 @@ from likeness.portrait import Portrait
 from likeness.scenery import Scenery
 
 __all__ = ["Evaluation", "Figures", "Pictures", "evaluate", "ranges", "require_own"]
+NEAREST = "nearest frame"
 FEWEST = 10  # held-out frames below which figures mean nothing
 
 
@@ -43,15 +44,16 @@ def evaluate(
     require_own(portrait, clip)
     if len(frames) < FEWEST:
         raise BadInput(f"{clip.folder}: only {len(frames)} held-out frames show the face; at least {FEWEST} are needed.")
+    rows = {row.name: row for row in all_rows(portrait, clip)}
+    must_be_rows(action_units, [*rows, NEAREST, "real"])
     quick = speed(portrait, clip)  # first: nothing that is held later counts as its memory
     judge = Judge(clip, frames, size, experts or Experts.in_place())
     stage = _Stage(portrait, judge)
     pictures, table = {"real": judge.real}, []
-    rows = {row.name: row for row in all_rows(portrait, clip)}
     for row in rows.values():
         pasted, pictures[row.name] = stage.play(row)
         table.append(judge.row(row.name, pasted, pictures[row.name], judge.sound.later(row.by)))
-    table.append(judge.row("nearest frame", list(nearest(clip, size)), None))
+    table.append(judge.row(NEAREST, list(nearest(clip, size)), None))
     real, floor = judge.real_row()
     table = with_action_units([*table, real], action_units)
     quiet = silence(portrait, clip, judge.detect)
@@ -83,20 +85,20 @@ def require_own(portrait: Portrait, clip: Clip) -> None:
         raise BadInput(f"{clip.folder}: not the clip that the portrait was trained on: its camera is another one.")
 
 
-def with_action_units(table: list[Measured], files: Mapping[str, Path] | None) -> list[Measured]:
-    """The rows with the errors of action units, where there are files of them. Raises BadInput for files of no row."""
-    if not files:
-        return table
-    if unknown := sorted(set(files) - {measured.row for measured in table}):
-        have = ", ".join(measured.row for measured in table)
-        raise BadInput(f"{files[unknown[0]]}: there is no row {unknown[0]!r}. The rows are {have}.")
-    if "real" not in files:
+def must_be_rows(files: Mapping[str, Path] | None, rows: list[str]) -> None:
+    """Raise BadInput for action units of no row, or without those of the real frames."""
+    if files and (unknown := sorted(set(files) - set(rows))):
+        raise BadInput(f"{files[unknown[0]]}: there is no row {unknown[0]!r}. The rows are {', '.join(rows)}.")
+    if files and "real" not in files:
         raise BadInput("action units of the real frames are missing: name their file real.csv.")
+
+
+def with_action_units(table: list[Measured], files: Mapping[str, Path] | None) -> list[Measured]:
+    """The rows with the errors of action units, where there are files of them."""
+    found = dict(files or {})
+    real = found.pop("real", None)
     return [
-        measured.with_samples(openface.aue(files[measured.row], files["real"]))
-        if measured.row in files and measured.row != "real"
-        else measured
-        for measured in table
+        row.with_samples(openface.aue(found[row.row], real)) if row.row in found and real is not None else row for row in table
     ]
 
 

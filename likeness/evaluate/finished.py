@@ -18,7 +18,7 @@ import torch
 from likeness import audio, mesh
 from likeness.clip import Clip, read_picture
 from likeness.errors import BadInput
-from likeness.evaluate import metrics, openface, with_action_units
+from likeness.evaluate import metrics, must_be_rows, openface, with_action_units
 from likeness.evaluate.experts import Experts
 from likeness.evaluate.figures import Evaluation, Pictures, ranges
 from likeness.evaluate.judge import Judge, Measured, Sound
@@ -33,7 +33,7 @@ MOST = 500
 SLACK = 2  # frames by which encoders and cutters change a length
 ELSEWHERE = 0.04  # of the picture's side: beyond it the face is not where the original has it
 LARGER = 0.1
-STILL = "still frame"
+THEIRS, STILL = "theirs", "still frame"
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,13 @@ def evaluate_video(
     it shows, whole frames count as "own torso".
     """
     theirs = Path(theirs)
+    must_be_rows(action_units, [THEIRS, STILL, "real"])
     shown = _showing(theirs, clip, first)
     frames = _measured(shown, clip)
     judge = Judge(clip, frames, shown.size, experts or Experts.in_place())
     pictures = _pictures(shown, frames)
     sound = Sound(audio.load(theirs), -shown.start) if shown.has_sound else None
-    ours = judge.row("theirs", None, pictures, sound)
+    ours = judge.row(THEIRS, None, pictures, sound)
     _must_be_in_place(theirs, ours, judge)
     if sound is None:
         reason = f"{theirs.name} has no sound, so whether its lips keep time with it cannot be told."
@@ -98,7 +99,7 @@ def evaluate_video(
         speed={},
         delivery={"video": theirs.name, "frames": [shown.start, shown.stop], "sound": shown.has_sound},
         recipes=metrics.RECIPES | {"pictures": shown.kind},
-        pictures={"real": judge.real, "theirs": pictures},
+        pictures={"real": judge.real, THEIRS: pictures},
         intervals={measured.row: measured.intervals for measured in table},
         missing=judge.missing | ({} if action_units else {"aue": openface.HOW}),
         floor=floor,

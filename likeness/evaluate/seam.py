@@ -32,12 +32,22 @@ def error(
     where: Bool[np.ndarray, "height width"],
 ) -> float:
     """Mean length of the difference of both pictures' gradients in the band, grey levels a pixel."""
-    return float(np.linalg.norm(_gradient(image) - _gradient(real), axis=-1)[where].mean())
+    rows, columns = _around(where)
+    change = _gradient(image[rows, columns]) - _gradient(real[rows, columns])
+    return float(np.linalg.norm(change, axis=-1)[where[rows, columns]].mean())
 
 
 def edge(image: UInt8[np.ndarray, "height width 3"], where: Bool[np.ndarray, "height width"]) -> float:
     """Mean length of a picture's own gradient in the band, grey levels a pixel: needs no real frame."""
-    return float(np.linalg.norm(_gradient(image), axis=-1)[where].mean())
+    rows, columns = _around(where)
+    return float(np.linalg.norm(_gradient(image[rows, columns]), axis=-1)[where[rows, columns]].mean())
+
+
+def _around(where: Bool[np.ndarray, "height width"]) -> tuple[slice, slice]:
+    """The part of a picture that the gradient in the band depends on."""
+    held = [np.flatnonzero(where.any(axis)) for axis in (1, 0)]
+    rows, columns = (slice(max(0, int(at[0]) - 1), int(at[-1]) + 2) for at in held)
+    return rows, columns
 
 
 def _gradient(image: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width 2"]:

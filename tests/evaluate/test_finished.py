@@ -119,7 +119,7 @@ def test_a_video_of_the_whole_source_is_cut_like_the_clip(clip, frames, films):
 
 
 def test_what_a_setting_has_no_use_for_is_refused(clip, films, found, portrait_file):
-    with pytest.raises(BadInput, match="finished video.*--speech"):
+    with pytest.raises(BadInput, match=r"finished video.*--speech"):
         measure(films / "theirs.mp4", clip.folder, speech=[clip.audio])
     with pytest.raises(BadInput, match="no use for --first"):
         measure(portrait_file, clip.folder, first=3)

@@ -8,7 +8,7 @@ import torch
 
 from likeness.clip import Clip, read_picture
 from likeness.errors import BadInput
-from likeness.evaluate import Evaluation, evaluate, metrics, openface, ranges, with_action_units
+from likeness.evaluate import Evaluation, evaluate, metrics, must_be_rows, openface, ranges
 from likeness.evaluate.catalogue import COLUMNS
 from likeness.evaluate.frames import check_frames, write_frames
 from likeness.evaluate.rows import DELIVERY, SHIFT, all_rows, features, following, listen, nearest
@@ -148,7 +148,9 @@ def test_nothing_stands_in_for_what_is_not_there(portrait, clip, tmp_path, monke
     assert found["tracked"].aue is None and found.intervals["sound"]["aue"] == pytest.approx([68, 68])
     (units / "nobody.csv").write_text("")
     with pytest.raises(BadInput, match="no row 'nobody'"):
-        with_action_units([], openface.files(units))
+        evaluate(portrait, clip, openface.files(units))
+    with pytest.raises(BadInput, match=r"real\.csv"):
+        must_be_rows({"sound": units / "sound.csv"}, ["sound", "real"])
 
 
 def test_it_can_be_printed_written_and_seen(found, tmp_path, capsys):
