@@ -51,8 +51,8 @@ class Showing:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a path names a finished video, not a portrait: by its ending, or a folder of PNG pictures."""
-    return path.suffix.lower() in VIDEOS or (path.is_dir() and any(path.glob("*.png")))
+    """Whether a path names a finished video, not a portrait: by its ending, or a folder of PNG pictures (no clip)."""
+    return path.suffix.lower() in VIDEOS or (any(path.glob("*.png")) and not (path / "clip.json").is_file())
 
 
 @torch.no_grad()
