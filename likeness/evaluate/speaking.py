@@ -73,52 +73,53 @@ def evaluate_speech(
     require_own(portrait, clip)
     if delivery.background == "transparent":
         raise BadInput("a transparent background cannot be measured: choose the clip's, a colour or a picture.")
-    sounds = [Path(sound) for sound in sounds] or [clip.audio]
-    names = [sound.stem for sound in sounds]
-    if twice := sorted({name for name in names if names.count(name) > 1 or name in (STATIC, "real")}):
-        raise BadInput(f"speech {twice[0]!r}: rows have the names of their files, and this one is taken. Rename the file.")
+    speeches = _speeches(portrait, [Path(sound) for sound in sounds] or [clip.audio], delivery)
     quick = speed(portrait, clip)
     experts = experts or Experts.in_place()
-    size, frames = portrait.stage.camera.size[0], clip.test
-    judge = Judge(clip, frames, size, experts)
+    judge = Judge(clip, clip.test, portrait.stage.camera.size[0], experts)
     scene = _Scene(experts, judge)
-    table, pictures, lengths, leaks = [], {"real": judge.real}, {}, {}
-    still = mean_cond(portrait, clip), held_still(clip.motion, clip.train)
-    voices = {}
-    for sound, name in zip(sounds, names):
-        said = speak(portrait, sound, delivery)
-        if len(said) < FEWEST:
-            raise BadInput(f"{sound}: {len(said)} frames of sound; at least {FEWEST} are needed.")
-        heard, played = Sound(audio.load(sound)), Played(said)
-        row = scene.row(name, played, heard)
-        pictures[name], lengths[name], voices[name] = played.pictures, len(played.pictures), said.voice
-        opening = metrics.opening(row.pixels)
+    table, pictures, leaks = [], {}, {}
+    for name, said in speeches.items():
+        heard, played = Sound(audio.load(said.sound)), Played(said)
+        table.append(scene.row(name, played, heard))
+        opening, pictures[name] = metrics.opening(table[-1].pixels), played.pictures
         leaks[f"leak, {name}"] = checks.leak(opening, np.array(played.hidden), heard.decibels[: len(opening)])
-        table.append(row)
-        if sound == sounds[0]:
-            frozen = Played(said, still)
-            static, pictures[STATIC] = scene.row(STATIC, frozen, heard), frozen.pictures
-    table += [static, scene.real_row()]
+    first = next(iter(speeches.values()))
+    held = Played(first, (mean_cond(portrait, clip), held_still(clip.motion, clip.train)))
+    table += [scene.row(STATIC, held, Sound(audio.load(first.sound))), scene.real_row()]
+    lengths = {name: len(its) for name, its in pictures.items()}
     return Evaluation(
         method=portrait.method,
-        size=size,
+        size=judge.size,
         frames=list(range(max(lengths.values()))),
-        split={"train": ranges(clip.train), "test": ranges(frames)},
+        split={"train": ranges(clip.train), "test": ranges(clip.test)},
         table=[measured.figures for measured in table],
         real_jitter=metrics.jitter(judge.real_pixels),
         detector_missed=judge.missed,
         silence={"real_mean": float(metrics.opening(judge.real_pixels).mean())} | silence(portrait, clip, judge.detect),
         speed=quick,
-        delivery=_plain(delivery) | {"voices": voices, "frames": lengths},
+        delivery=_plain(delivery) | {"voices": {name: said.voice for name, said in speeches.items()}, "frames": lengths},
         recipes=scene.recipes,
         curves=judge.about()["curves"],
-        pictures=pictures,
+        pictures=pictures | {STATIC: held.pictures, "real": judge.real},
         intervals={measured.row: measured.intervals for measured in table},
         missing={name: why for name, why in scene.missing.items() if name not in ("lpips", "fid", "ms_ssim")},
         checks=leaks,
         machine=machine(),
         setting="speech",
     )
+
+
+def _speeches(portrait: Portrait, sounds: list[Path], delivery: Delivery) -> dict[str, Speech]:
+    """What is said, by the files' names. Raises BadInput for two of one name, and for sounds that are too short."""
+    names = [sound.stem for sound in sounds]
+    if taken := sorted({name for name in names if names.count(name) > 1 or name in (STATIC, "real")}):
+        raise BadInput(f"speech {taken[0]!r}: rows have the names of their files, and this one is taken. Rename the file.")
+    speeches = {name: speak(portrait, sound, delivery) for name, sound in zip(names, sounds)}
+    for said in speeches.values():
+        if len(said) < FEWEST:
+            raise BadInput(f"{said.sound}: {len(said)} frames of sound; at least {FEWEST} are needed.")
+    return speeches
 
 
 class _Scene:

@@ -1,6 +1,7 @@
 """Finished videos against their original: what is measured, and what is refused and why."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from likeness import audio
+from likeness.cli import run
 from likeness.clip import Clip
 from likeness.errors import BadInput
 from likeness.evaluate import Evaluation
@@ -123,3 +125,15 @@ def test_what_a_setting_has_no_use_for_is_refused(clip, films, found, portrait_f
         measure(films / "theirs.mp4", clip.folder, speech=[clip.audio])
     with pytest.raises(BadInput, match="no use for --first"):
         measure(portrait_file, clip.folder, first=3)
+
+
+def test_the_command_knows_a_video(clip, films, found, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("LIKENESS_ASSETS", str(tmp_path / "none"))
+    video = Path(shutil.copy(films / "theirs.mp4", tmp_path / "theirs.mp4"))
+    assert run(["evaluate", str(video), str(clip.folder), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["table"][0]["full_own"] == pytest.approx(found["theirs"].full_own) and "lpips" in said["missing"]
+    assert (tmp_path / "theirs.mp4.sheet.png").is_file()
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    assert run(["evaluate", str(tmp_path / "broken.mp4"), str(clip.folder)]) == 3
+    assert "broken.mp4" in capsys.readouterr().err
