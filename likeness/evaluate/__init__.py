@@ -25,7 +25,7 @@ from likeness.nn.backdrop import without_head
 from likeness.portrait import Portrait
 from likeness.scenery import Scenery
 
-__all__ = ["Evaluation", "Figures", "Pictures", "evaluate", "ranges", "require_own"]
+__all__ = ["Evaluation", "Figures", "Pictures", "evaluate", "must_fit", "ranges"]
 NEAREST = "nearest frame"
 FEWEST = 10  # held-out frames below which figures mean nothing
 
@@ -41,9 +41,7 @@ def evaluate(
     portrait's, or a given file is not what it should be.
     """
     size, frames = portrait.stage.camera.size[0], clip.test
-    require_own(portrait, clip)
-    if len(frames) < FEWEST:
-        raise BadInput(f"{clip.folder}: only {len(frames)} held-out frames show the face; at least {FEWEST} are needed.")
+    must_fit(portrait, clip)
     rows = {row.name: row for row in all_rows(portrait, clip)}
     must_be_rows(action_units, [*rows, NEAREST, "real"])
     quick = speed(portrait, clip)  # first: nothing that is held later counts as its memory
@@ -77,12 +75,14 @@ def evaluate(
     )
 
 
-def require_own(portrait: Portrait, clip: Clip) -> None:
-    """Raise BadInput unless the clip is seen by the portrait's camera."""
+def must_fit(portrait: Portrait, clip: Clip) -> None:
+    """Raise BadInput unless the clip is seen by the portrait's camera and has held-out frames to measure."""
     size = portrait.stage.camera.size[0]
     camera, tracked = portrait.stage.camera, clip.camera.scaled((size, size))
     if not np.allclose([camera.focal, *camera.centre], [tracked.focal, *tracked.centre], atol=0.01 * size):
         raise BadInput(f"{clip.folder}: not the clip that the portrait was trained on: its camera is another one.")
+    if len(clip.test) < FEWEST:
+        raise BadInput(f"{clip.folder}: only {len(clip.test)} held-out frames show the face; at least {FEWEST} are needed.")
 
 
 def must_be_rows(files: Mapping[str, Path] | None, rows: list[str]) -> None:

@@ -20,7 +20,7 @@ from likeness import audio, mesh
 from likeness.clip import Clip, Motion
 from likeness.delivery import Delivery
 from likeness.errors import BadInput
-from likeness.evaluate import checks, metrics, require_own, seam, syncnet
+from likeness.evaluate import checks, metrics, must_fit, seam, syncnet
 from likeness.evaluate.detection import detect
 from likeness.evaluate.experts import Experts
 from likeness.evaluate.figures import Evaluation, Pictures, ranges
@@ -70,7 +70,7 @@ def evaluate_speech(
     No sounds: the clip's own, as for a novel pose. `delivery`: as in `likeness.speak`. Raises BadInput for sounds under 10
     frames, two of one name, a clip that is not the portrait's, or a transparent background.
     """
-    require_own(portrait, clip)
+    must_fit(portrait, clip)
     if delivery.background == "transparent":
         raise BadInput("a transparent background cannot be measured: choose the clip's, a colour or a picture.")
     speeches = _speeches(portrait, [Path(sound) for sound in sounds] or [clip.audio], delivery)
