@@ -40,8 +40,8 @@ MARGIN = 0.4  # `crop_scale`: of the half box, beyond it at both sides and at th
 GREY = 110  # beyond the picture
 MEDIAN = 13  # frames: of the boxes
 BATCH = 8
-SMALLEST_STRETCH = 2 * WINDOW
-"""Frames below which there is no sense in looking at ±15 others."""
+SMALLEST_STRETCH = MEDIAN
+"""Frames below which boxes have no median, and there is little sense in looking at ±15 others."""
 
 # Convolutions: index in the published file's list of layers, channels in and out, kernel, stride, padding; pooling after
 # it: kernel, stride, padding, or None. Batch norm and a rectifier follow every one, at the next two indices.
@@ -172,8 +172,8 @@ def offset(distance: Float[np.ndarray, "windows 31"]) -> float:
 def crops(
     pictures: Sequence[UInt8[np.ndarray, "height width 3"]], pixels: Float[np.ndarray, "time 478 2"]
 ) -> Iterator[UInt8[np.ndarray, "224 224 3"]]:
-    """Faces as the reference cuts them out: boxes by a median over 13 frames, 40 % larger at the sides and below, grey
-    beyond the picture; BGR."""
+    """Faces as the reference cuts them out: boxes by a median over 13 frames (zeros beyond the ends, as there), 40 % larger
+    at the sides and below, grey beyond the picture; BGR."""
     skin = pixels[:, : mesh.NODES]
     low, high = skin.min(1), skin.max(1)
     centre, half = (low + high) / 2, (high - low).max(1) / 2
