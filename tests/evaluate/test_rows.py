@@ -98,6 +98,10 @@ def test_every_row_has_what_can_be_measured_of_it(found):
         assert all(getattr(found[row], name) is not None for name in set(COLUMNS) - AUE)
     known = {name for name in COLUMNS if getattr(found["nearest frame"], name) is not None}
     assert known == set(COLUMNS) - AUE - own
+    difference = np.mean(
+        [np.abs(a.astype(float) - b).mean() / 255 for a, b in zip(found.pictures["sound"], found.pictures["real"])]
+    )
+    assert found["sound"].lpips_own == pytest.approx(difference, rel=1e-4)
     assert found["nearest frame"].fid >= 0 and found["sound"].sync_offset in range(-15, 16)
 
 
