@@ -34,7 +34,7 @@ def flow(image: Image, following: Image) -> Flow:
     there, back = estimator.calc(a, b, None), estimator.calc(b, a, None)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     to = np.stack([x, y], axis=-1) + there
-    back = cv2.remap(back, to, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    back = _brought(back, to)
     inside = ((to >= 0) & (to <= np.array([width - 1, height - 1]))).all(-1)
     lengths = np.square(there).sum(-1) + np.square(back).sum(-1)
     return Flow(to, inside & (np.square(there + back).sum(-1) < 0.01 * lengths + 0.5))
@@ -52,6 +52,14 @@ def warping_errors(pictures: Sequence[Image], moved: Sequence[Flow | None]) -> F
     for image, following, way in zip(pictures, pictures[1:], moved):
         if way is None or not way.holds.any():
             continue
-        back = cv2.remap(following.astype(np.float32), way.to, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        back = _brought(following.astype(np.float32), way.to)
         found.append(np.sqrt(np.square(back - image)[way.holds].mean()))
     return np.array(found, np.float64)
+
+
+def _brought(
+    values: Float[np.ndarray, "height width channels"], to: Float[np.ndarray, "height width 2"]
+) -> Float[np.ndarray, "height width channels"]:
+    """The values at `to`, linear in between; the border is repeated."""
+    x, y = np.ascontiguousarray(to[..., 0]), np.ascontiguousarray(to[..., 1])
+    return cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -123,9 +123,9 @@ def stabilised(
     """Landmarks brought to `target` (None: the mean place) by the similarity that those on the skull tell: head movement
     is taken out."""
     rigid = pixels[:, list(mesh.SKULL)]
-    target = rigid.mean(0) if target is None else target
-    centre, target_centre = rigid.mean(1, keepdims=True), target.mean(0)
-    a, b = rigid - centre, target - target_centre
+    place = rigid.mean(0) if target is None else target
+    centre, target_centre = rigid.mean(1, keepdims=True), place.mean(0)
+    a, b = rigid - centre, place - target_centre
     # Similarity in the plane (Umeyama 1991) as one complex factor a frame.
     za, zb = a[..., 0] + 1j * a[..., 1], b[..., 0] + 1j * b[..., 1]
     factor = (zb * za.conj()).sum(1) / (np.abs(za) ** 2).sum(1)

@@ -29,7 +29,7 @@ def mfcc(waveform: Float[np.ndarray, " samples"]) -> Float[np.ndarray, "rows 13"
     smallest = np.finfo(float).eps
     energy = power.sum(1)
     bands = power @ filters().T
-    cepstrum = dct(np.log(np.where(bands == 0, smallest, bands)), type=2, axis=1, norm="ortho")[:, :COEFFICIENTS]
+    cepstrum = np.asarray(dct(np.log(np.where(bands == 0, smallest, bands)), type=2, axis=1, norm="ortho"))[:, :COEFFICIENTS]
     cepstrum *= 1 + LIFTER / 2 * np.sin(np.pi * np.arange(COEFFICIENTS) / LIFTER)
     cepstrum[:, 0] = np.log(np.where(energy == 0, smallest, energy))
     return cepstrum

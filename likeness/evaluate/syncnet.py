@@ -180,7 +180,7 @@ def crops(
     steady = [medfilt(values.astype(np.float64), MEDIAN) for values in (centre[:, 0], centre[:, 1], half)]
     for image, x, y, s in zip(pictures, *steady):
         border = int(s * (1 + 2 * MARGIN))
-        padded = cv2.copyMakeBorder(image, *[border] * 4, cv2.BORDER_CONSTANT, value=[GREY] * 3)
+        padded = np.pad(image, ((border, border), (border, border), (0, 0)), constant_values=GREY)
         top, bottom = int(y + border - s), int(y + border + s * (1 + 2 * MARGIN))
         left, right = int(x + border - s * (1 + MARGIN)), int(x + border + s * (1 + MARGIN))
         face = padded[max(top, 0) : bottom, max(left, 0) : right]
