@@ -135,28 +135,34 @@ def animate(
 
 @app.command
 def evaluate(
-    portrait: Positional[Path],
+    portrait: Annotated[Positional[Path], arg(help="A portrait; or a finished video of the same frames, whoever made it.")],
     clip: Positional[Path],
+    speech: Annotated[tuple[Path, ...], arg(help="Sounds without a reference, a row for each; or give a --pose alone.")] = (),
+    delivery: Performance = Delivery(),
+    first: Annotated[int | None, arg(help="Frame of the clip that a finished video begins with.")] = None,
+    openface: Annotated[Path | None, arg(help="Folder of OpenFace's csv files, real.csv and ROW.csv.")] = None,
+    frames: Annotated[Path | None, arg(help="Folder for all measured pictures as PNG.")] = None,
     sheet: Annotated[Path | None, arg(help="Contact sheet; default: PORTRAIT.sheet.png.")] = None,
     json: Json = False,
 ) -> None:
-    """Figures on the clip's held-out tenth, real frames beside drawn ones."""
-    from likeness.clip import Clip
-    from likeness.evaluate import evaluate as run
+    """Figures on the clip's held-out tenth, real frames beside drawn ones; or of other speech, or of a finished video."""
+    from likeness.evaluate.frames import check_frames, write_frames
+    from likeness.evaluate.settings import measure
     from likeness.evaluate.sheet import contact_sheet
     from likeness.evaluate.table import show
     from likeness.files import must_be_writable
-    from likeness.methods import load
 
-    sheet = sheet or portrait.with_name(portrait.name + ".sheet.png")
-    must_be_writable(sheet)
-    found = run(load(portrait), Clip.open(clip))
-    contact_sheet(found, sheet)
+    place = sheet or portrait.with_name(portrait.name + ".sheet.png")
+    must_be_writable(place)
+    check_frames(frames)
+    found = measure(portrait, clip, speech, delivery, first, openface, sheet)
+    made = {"sheet": str(contact_sheet(found, place))} if found.setting != "speech" else {}
+    made |= {} if frames is None else {"frames_at": str(write_frames(found, frames))}
     if json:
-        print(json_format.dumps(found.as_json() | {"sheet": str(sheet)}))
+        print(json_format.dumps(found.as_json() | made))
     else:
         show(found)
-        print(f"contact sheet: {sheet}")
+        print("\n".join(f"{what}: {where}" for what, where in made.items()))
 
 
 @app.command
