@@ -1,0 +1,363 @@
+"""report.html: one file that loads nothing. Its looks are in page.css, what moves in page.js."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from importlib.resources import files
+from string import Template
+
+import numpy as np
+
+from likeness.clip import Clip
+from likeness.compare import inline
+from likeness.compare.comparison import Comparison
+from likeness.compare.entries import Entry, real_points, span
+from likeness.compare.maps import heat, layout, mean_face, outlined, scale
+from likeness.compare.openings import chart
+from likeness.compare.players import player
+from likeness.compare.tables import (
+    ARROWS,
+    COSTS,
+    HEADS,
+    Head,
+    Line,
+    all_lines,
+    cost_lines,
+    lines_of,
+    marked,
+    shown,
+    shown_heads,
+)
+from likeness.compare.worst import close_up, worst
+from likeness.evaluate import metrics
+from likeness.video import FPS
+
+HUES = 8  # in page.css
+MEAN_OF = 40  # real pictures of which the mean face is made
+
+
+def as_html(found: Comparison, clip: Clip) -> str:
+    """The page. Reads the clip's real pictures where it shows them."""
+    sections = {
+        "Figures": figures_section(found),
+        "Side by side": players_section(found),
+        "Where they err": maps_section(found, clip),
+        "Lips over time": curves_section(found, clip),
+        "Worst frames": worst_section(found, clip),
+        "What they cost": costs_section(found),
+        "All rows": rows_section(found),
+        "How it was measured": measured_section(found),
+    }
+    present = {title: body for title, body in sections.items() if body}
+    settings, frames = found.settings, clip.test
+    title = f"Comparison on {found.clip}"
+    about = (
+        f"{_count(len(found.entries), 'entry', 'entries')} on {len(frames)} held-out frames "
+        f"({len(frames) / FPS:.1f} s), {settings.size}², preset {settings.preset}, seed {settings.seed}. "
+        f"{found.provenance['date']}, {found.seconds / 60:.0f} min in all."
+    )
+    parts = {
+        "title": html.escape(title),
+        "about": html.escape(about),
+        "failures": failures_part(found),
+        "summary": summary_part(found),
+        "contents": " ".join(f'<a href="#{_id(name)}">{name}</a>' for name in present),
+        "sections": "\n".join(f'<h2 id="{_id(name)}">{name}</h2>\n{body}' for name, body in present.items()),
+        "style": _asset("page.css"),
+        "script": _asset("page.js"),
+    }
+    return Template(_asset("page.html")).substitute(parts)
+
+
+def failures_part(found: Comparison) -> str:
+    """What could not be compared, and why."""
+    if not found.failures:
+        return ""
+    told = "".join(
+        f"<li><strong>{html.escape(f.name)}</strong>, while {html.escape(f.work)}: {html.escape(f.text)}</li>"
+        for f in found.failures
+    )
+    return f'<div class="failures"><p>Not compared:</p><ul>{told}</ul></div>'
+
+
+def summary_part(found: Comparison) -> str:
+    """In how many columns each is best."""
+    columns = [held for held in found.marks.values() if held]
+    if not columns:
+        return ""
+    items = []
+    for place, entry in enumerate(found.entries):
+        best, second = (sum(held.get(entry.name) == mark for held in columns) for mark in ("best", "second"))
+        swatch = _name(entry.name, place)
+        items.append(
+            f'<li><b>{best}<small class="soft"> of {len(columns)}</small></b>{swatch}<br><span>second in {second}</span></li>'
+        )
+    return f'<ul class="summary" aria-label="Columns in which each is best">{"".join(items)}</ul>'
+
+
+def figures_section(found: Comparison) -> str:
+    """By sound; then, as the upper bound, by tracked lips."""
+    if not found.entries:
+        return ""
+    text = (
+        "<p>Each says the held-out sound, with the head and the eyes of the real frames. <b>Best</b> is bold on green, second "
+        "underlined, as the figures are shown: equal figures share a place. Held still, nearest frame and the real person are "
+        "there to read the others by. "
+    )
+    if any(entry.intervals for entry in found.entries):
+        text += "Below a figure stands its confidence interval: where two overlap, the order may be chance. "
+    text += "A lone difference of .2 dB is within what another seed does.</p>"
+    sizes = {entry.size for entry in found.entries}
+    if len(sizes) > 1:
+        text += f"<p>Sizes differ ({_listed(f'{size}²' for size in sorted(sizes))}): what is in px cannot be compared.</p>"
+    tracked = lines_of(found.entries, "tracked")
+    bound = ""
+    if tracked:
+        bound = (
+            '<h3>With tracked lips</h3><p class="soft">The lips of the real frames instead of sound: how well each could draw '
+            "if it heard perfectly. Methods that only sound can move have no such row.</p>"
+            + _table([*tracked, found.lines[-1]], HEADS)
+        )
+    return text + _table(found.lines, HEADS) + bound
+
+
+def players_section(found: Comparison) -> str:
+    """One player for each sound."""
+    players = []
+    for sound in found.sounds:
+        films = {}
+        if sound.key == "held-out" and found.real_film is not None:
+            films["real"] = ("", found.real_film)
+        films |= {e.name: (_hue(i), e.films[sound.key]) for i, e in enumerate(found.entries) if sound.key in e.films}
+        if films:
+            players.append(player(sound, films))
+    return "\n".join(players)
+
+
+def maps_section(found: Comparison, clip: Clip) -> str:
+    """Heat maps on one scale."""
+    if not found.entries:
+        return ""
+    face = layout(clip)
+    top = float(np.ceil(max(np.percentile(entry.errors.values, 99.5) for entry in found.entries)))
+    frames = [int(t) for t in clip.test[:: max(1, len(clip.test) // MEAN_OF)]]
+    size = found.settings.size
+    mean = mean_face((clip.image(t, size) for t in frames), real_points(clip, frames, size), face)
+    reference = inline.jpeg(outlined(mean, face))
+    tiles = [f'<figure><img src="{reference}" alt="The mean real face"><figcaption>the mean real face</figcaption></figure>']
+    for place, entry in enumerate(found.entries):
+        picture = inline.png(outlined(heat(entry.errors.values, top), face))
+        means = "".join(f"<dt>{name}</dt><dd>{value:.1f}</dd>" for name, value in entry.errors.regions.items())
+        label = f"Error of {html.escape(entry.name)} over the face"
+        tiles.append(
+            f'<figure class="{_hue(place)}"><img src="{picture}" alt="{label}"><figcaption>{_name(entry.name, place)}'
+            f"<dl>{means}</dl></figcaption></figure>"
+        )
+    return (
+        "<p>Mean absolute error of the finished pictures by sound, in grey levels of 255; every frame is turned and scaled so "
+        "that the skull stands still. What lies round the face is also the torso's and hair's.</p>"
+        f'<div class="scale"><span>0</span><img src="{inline.png(scale())}" alt="Colours from no error to the most">'
+        f'<span>{top:.0f} and more</span></div><div class="tiles maps">{"".join(tiles)}</div>'
+    )
+
+
+def curves_section(found: Comparison, clip: Clip) -> str:
+    """Lip opening of each against the real one."""
+    charts = []
+    shares = [_relative(entry, entry.opening) + _relative(entry, entry.found.curves["opening"]) for entry in found.entries]
+    top = max((value for values in shares for value in values if value is not None), default=0.0)
+    for place, entry in enumerate(found.entries):
+        drawn, real = entry.opening, entry.found.curves["opening"]
+        figures = entry.figures
+        told = f"r = {shown(figures.opening_r, 2)}, size {shown(figures.opening_ratio, 2)}"
+        missed = sum(value is None for value in drawn)
+        if missed:
+            told += f", no face found in {_count(missed, 'frame', 'frames')}"
+        drawing = chart(entry.name, drawn, real, entry.found.frames, span(clip), top * entry.size)
+        caption = f'<figcaption>{_name(entry.name, place)} <span class="soft">{told}</span></figcaption>'
+        charts.append(f'<figure class="{_hue(place)}">{caption}<div class="wide plain">{drawing}</div></figure>')
+    if not charts:
+        return ""
+    return (
+        "<p>Distance of the inner lips in pixels: the real person's in grey, each portrait's in its colour. The upright line "
+        "is where the player of the held-out sound stands; a click goes there.</p>"
+        f'<div class="charts" data-follows="held-out">{"".join(charts)}</div>'
+    )
+
+
+def worst_section(found: Comparison, clip: Clip) -> str:
+    """Each entry's worst mouths beside the real frame and what the others made of it."""
+    if not found.entries:
+        return ""
+    chosen: dict[int, list[int]] = {}
+    for place, entry in enumerate(found.entries):
+        for t in worst(entry.mouth, entry.found.frames):
+            chosen.setdefault(t, []).append(place)
+    head = "".join(f'<th scope="col">{_name(entry.name, place)}</th>' for place, entry in enumerate(found.entries))
+    rows = [_worst_row(found, clip, t, chosen[t]) for t in sorted(chosen)]
+    return (
+        "<p>For each the frames in which its mouth is farthest from the real one (PSNR in the mouth box of the picture as "
+        "shown, half a second apart or more), framed in its colour; beside them what the others made of the same moment.</p>"
+        f'<div class="wide plain"><table class="worst"><thead><tr><th></th><th scope="col">real</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _worst_row(found: Comparison, clip: Clip, t: int, its: list[int]) -> str:
+    size = found.settings.size
+    tiles = [f"<td>{_close_up(clip, t, size, clip.image(t, size), f'real, frame {t}')}</td>"]
+    for place, entry in enumerate(found.entries):
+        if t not in entry.shown:
+            tiles.append("<td>–</td>")
+            continue
+        picture = _close_up(clip, t, entry.size, entry.shown[t], f"{html.escape(entry.name)}, frame {t}")
+        error = entry.mouth[entry.found.frames.index(t)]
+        kind = f"{_hue(place)} its" if place in its else _hue(place)
+        tiles.append(f'<td class="{kind}">{picture}<div>{error:.1f} dB</div></td>')
+    return f'<tr><th scope="row">frame {t}<br>{(t - span(clip)[0]) / FPS:.2f} s</th>{"".join(tiles)}</tr>'
+
+
+def _close_up(clip: Clip, t: int, size: int, picture: np.ndarray, alt: str) -> str:
+    (points,) = real_points(clip, [t], size)
+    return f'<img src="{inline.jpeg(close_up(picture, metrics.face_box(points, size)))}" alt="{alt}">'
+
+
+def costs_section(found: Comparison) -> str:
+    """Seconds, megabytes, frames a second."""
+    lines = cost_lines(found.entries)
+    if not lines:
+        return ""
+    load = found.provenance["load before"]
+    busy = (
+        "" if load is None else f" The machine's load was {load} when the comparison began; on a busy one speeds are too low."
+    )
+    return (
+        f"<p>Speed with features given and nothing encoded; {FPS:g} frames/s is as fast as it plays.{busy} Training: seconds "
+        "in its steps, as the run's log has them, without what lies before, between and after; empty where there is no log.</p>"
+        + _table(lines, COSTS)
+        + _silence(found.entries)
+    )
+
+
+def _silence(entries: Sequence[Entry]) -> str:
+    told = [(place, entry.name, entry.found.silence) for place, entry in enumerate(entries) if entry.found.silence]
+    if not told:
+        return ""
+    rows = "".join(
+        f"<tr><th scope='row'>{_name(name, place)}</th><td>{held['mean']:.2f} ± {held['std']:.2f}</td>"
+        f"<td>{held['ungated_mean']:.2f} ± {held['ungated_std']:.2f}</td><td>{held['real_mean']:.2f}</td></tr>"
+        for place, name, held in told
+    )
+    return (
+        '<h3>Lips in silence</h3><p class="soft">How far they stand open without sound, px: as served, where a gate closes the '
+        'mouth, and by the voice alone; beside it the real mean in speech.</p><div class="wide"><table><thead><tr><th></th>'
+        '<th scope="col">as served</th><th scope="col">voice alone</th><th scope="col">real, speaking</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def rows_section(found: Comparison) -> str:
+    """Every row of every evaluation, folded."""
+    lines = all_lines(found.entries)
+    if not lines:
+        return ""
+    return (
+        f"<details><summary>{_count(len(lines), 'row', 'rows')}: whatever drives the lips</summary>"
+        '<p class="soft">Sound shifted is the wrong sound, and must be worse than mean lips. Nothing is marked here.</p>'
+        + _table(lines, HEADS, rows=True)
+        + "</details>"
+    )
+
+
+def measured_section(found: Comparison) -> str:
+    """Recipes, split, delivery; machine, versions, commit."""
+    facts = {name: "not known" if value is None else str(value) for name, value in found.provenance.items()}
+    recipes: dict[str, str] = {}
+    for entry in found.entries:
+        recipes |= entry.found.recipes
+    told = f"<h3>Where</h3>{_facts(facts)}"
+    if recipes:
+        first = found.entries[0].found
+        ranges = {part: ", ".join(f"{a}–{b - 1}" for a, b in pieces) for part, pieces in first.split.items()}
+        missed = {f"no face found, {e.name}": _missed(e) for e in found.entries if _missed(e)}
+        delivery = ", ".join(f"{name} {value}" for name, value in first.delivery.items())
+        frames = {f"frames, {part}": text for part, text in ranges.items()}
+        told = (
+            f'<h3>Recipes</h3><p class="soft">Figures of the same recipe can be compared.</p>{_facts(recipes, code=True)}'
+            f"<h3>Frames and delivery</h3>{_facts({**frames, 'spoken with': delivery, **missed})}{told}"
+        )
+    return told
+
+
+def _missed(entry: Entry) -> str:
+    return ", ".join(f"{row} {count}" for row, count in entry.found.detector_missed.items() if count)
+
+
+def _facts(facts: dict[str, str], code: bool = False) -> str:
+    def cell(text: str) -> str:
+        return f"<code>{html.escape(text)}</code>" if code else html.escape(text)
+
+    rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th><td>{cell(text)}</td></tr>' for name, text in facts.items())
+    return f'<div class="wide"><table class="text"><tbody>{rows}</tbody></table></div>'
+
+
+def _table(lines: Sequence[Line], heads: dict[str, Head], rows: bool = False) -> str:
+    """A table with marks; `rows` tells in a second column what drives the lips."""
+    heads, found = shown_heads(lines, heads), marked(lines, heads)
+    top = "".join(_head(head) for head in heads.values())
+    second = '<th scope="col" style="text-align:left">driven by</th>' if rows else ""
+    body = []
+    for i, line in enumerate(lines):
+        new = i > 0 and (line.ranked != lines[i - 1].ranked or (rows and line.name != lines[i - 1].name))
+        kind = " ".join(word for word, on in (("reference", not line.ranked and not rows), ("first", new)) if on)
+        cells = "".join(_cell(line, name, head, found[name][i]) for name, head in heads.items())
+        driver = f'<td style="text-align:left">{html.escape(line.row)}</td>' if rows else ""
+        body.append(f'<tr class="{kind}"><th scope="row">{_name(line.name, line.entry)}</th>{driver}{cells}</tr>')
+    return (
+        f'<div class="wide"><table><thead><tr><th></th>{second}{top}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    )
+
+
+def _head(head: Head) -> str:
+    told = " ".join(part for part in (head.unit, ARROWS[head.better]) if part)
+    tip = f' title="{html.escape(head.recipe)}"' if head.recipe else ""
+    return f'<th scope="col"{tip}>{html.escape(head.title)}<span>{html.escape(told)}</span></th>'
+
+
+def _cell(line: Line, name: str, head: Head, mark: str | None) -> str:
+    bounds = line.intervals.get(name)
+    below = "" if bounds is None else f"<small>{shown(bounds[0], head.digits)} – {shown(bounds[1], head.digits)}</small>"
+    kind = f' class="{mark}" title="{mark}"' if mark else ""
+    return f"<td{kind}><b>{shown(line.values.get(name), head.digits)}</b>{below}</td>"
+
+
+def _relative(entry: Entry, values: Sequence[float | None]) -> list[float | None]:
+    """Pixels as shares of the picture's side."""
+    return [None if value is None else value / entry.size for value in values]
+
+
+def _hue(place: int) -> str:
+    return f"k{place % HUES}"
+
+
+def _name(name: str, place: int | None) -> str:
+    if place is None:
+        return html.escape(name)
+    return f'<span class="{_hue(place)}" style="color:inherit"><i class="swatch"></i>{html.escape(name)}</span>'
+
+
+def _id(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _listed(texts: object) -> str:
+    return ", ".join(str(text) for text in texts)  # type: ignore[attr-defined]
+
+
+def _asset(name: str) -> str:
+    return (files("likeness.compare") / name).read_text(encoding="utf-8")
