@@ -77,6 +77,7 @@ def compare(
         found = Comparison(
             folder=out,
             clip=clip.folder.resolve().name,
+            frames=len(clip.test),
             settings=settings,
             entries=entries,
             failures=failures,
@@ -163,7 +164,8 @@ def _check(clip: Clip, chosen: list[str], finished: dict[str, Path], settings: S
     for method in chosen:
         config_of(method, settings)
     for path in finished.values():
-        probe(path)
+        if not (path.is_dir() and any(path.glob("*.png"))):  # a folder of pictures is as good as a video
+            probe(path)
     if len(clip.test) < 10:
         raise BadInput(f"{clip.folder}: only {len(clip.test)} held-out frames show the face; at least 10 are needed.")
 

@@ -24,6 +24,8 @@ class Comparison:
     folder: Path
     clip: str
     """Name of the clip's folder."""
+    frames: int
+    """Held out."""
     settings: Settings
     entries: list[Entry]
     failures: list[Failure]
@@ -59,6 +61,7 @@ class Comparison:
                 "format": FORMAT,
                 "version": 1,
                 "clip": self.clip,
+                "frames": self.frames,
                 "settings": asdict(self.settings),
                 "seconds": round(self.seconds, 1),
                 "provenance": self.provenance,

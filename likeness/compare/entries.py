@@ -22,7 +22,7 @@ from likeness.speak import speak
 
 Image = UInt8[np.ndarray, "height width 3"]
 SPOKEN = "sound"  # the row of an evaluation that is compared: what a listener gets
-REFERENCES = ("real", "static", "nearest frame")  # rows that stand beside others and are never ranked
+REFERENCES = ("real", "static", "nearest frame", "still frame")  # rows that stand beside others and are never ranked
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Entry:
     shown: dict[int, Image] = field(repr=False)
     """Pictures of that row, by frame of the clip."""
     opening: list[float | None]
-    """Of the lips in these pictures, pixels of the stated size."""
+    """Of the lips in these pictures, pixels of the stated size; and in the real ones."""
+    real_opening: list[float | None]
     mouth: list[float]
     """PSNR of these pictures in the mouth box, dB."""
     errors: ErrorMap
@@ -57,6 +58,16 @@ class Entry:
     def intervals(self) -> dict[str, dict[str, list[float]]]:
         """Row, field, [low, high]; empty where the evaluation tells none."""
         return self.found.as_json().get("intervals") or {}
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """By measure: why the evaluation could not take it."""
+        return self.found.as_json().get("missing") or {}
+
+    @property
+    def checks(self) -> dict[str, dict[str, Any]]:
+        """By name: what the evaluation checks besides its figures, and whether it `passed`."""
+        return self.found.as_json().get("checks") or {}
 
     @property
     def size(self) -> int:
@@ -111,13 +122,17 @@ def entry_of_portrait(
 
 
 def entry_of_video(name: str, path: Path, clip: Clip, sound: Sound, videos: Path) -> Entry:
-    """Measure a finished video of the clip's held-out part by another system. Raises what `evaluate_video` does."""
+    """Measure a finished video of the clip's held-out part by another system. Raises what `evaluate_video` does, and BadInput
+    where it shows other frames."""
     from likeness.evaluate.finished import evaluate_video  # only where there is such a video
 
     found = evaluate_video(path, clip)
     rows = [row.row for row in found.table if row.row in found.pictures and row.row not in REFERENCES]
     if len(rows) != 1:
         raise BadInput(f"{path}: its evaluation has the rows {', '.join(rows) or 'none'} instead of one.")
+    if not set(found.frames) <= {int(t) for t in clip.test}:
+        first, stop = span(clip)
+        raise BadInput(f"{path}: does not show the frames {first} to {stop - 1}, on which the others are measured.")
     entry = _entry(name, "video", found, rows[0], clip)
     made = film(video_path(videos, sound.key, name), every_frame(entry.shown, *span(clip)), sound, f"{name}, {sound.key}")
     return replace(entry, films={sound.key: made})
@@ -161,6 +176,7 @@ def _entry(name: str, kind: Literal["portrait", "video"], found: Evaluation, row
         found=replace(found, pictures={}),
         shown=dict(zip(frames, drawn, strict=True)),
         opening=openings(drawn),
+        real_opening=list(found.curves["opening"]) if "opening" in found.curves else openings(real),
         mouth=[metrics.psnr(a, b, box) for a, b, box in zip(drawn, real, boxes)],
         errors=error_map(drawn, real, points, layout(clip)),
     )

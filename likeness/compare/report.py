@@ -14,26 +14,14 @@ from likeness.compare import inline
 from likeness.compare.comparison import Comparison
 from likeness.compare.entries import Entry, real_points, span
 from likeness.compare.maps import heat, layout, mean_face, outlined, scale
+from likeness.compare.markup import count, fact_table, hue, name_tag, table
 from likeness.compare.openings import chart
 from likeness.compare.players import player
-from likeness.compare.tables import (
-    ARROWS,
-    COSTS,
-    HEADS,
-    Head,
-    Line,
-    all_lines,
-    cost_lines,
-    lines_of,
-    marked,
-    shown,
-    shown_heads,
-)
+from likeness.compare.tables import COSTS, HEADS, all_lines, cost_lines, lines_of, shown
 from likeness.compare.worst import close_up, worst
 from likeness.evaluate import metrics
 from likeness.video import FPS
 
-HUES = 8  # in page.css
 MEAN_OF = 40  # real pictures of which the mean face is made
 
 
@@ -50,11 +38,11 @@ def as_html(found: Comparison, clip: Clip) -> str:
         "How it was measured": measured_section(found),
     }
     present = {title: body for title, body in sections.items() if body}
-    settings, frames = found.settings, clip.test
+    settings = found.settings
     title = f"Comparison on {found.clip}"
     about = (
-        f"{_count(len(found.entries), 'entry', 'entries')} on {len(frames)} held-out frames "
-        f"({len(frames) / FPS:.1f} s), {settings.size}², preset {settings.preset}, seed {settings.seed}. "
+        f"{count(len(found.entries), 'entry', 'entries')} on {found.frames} held-out frames "
+        f"({found.frames / FPS:.1f} s), {settings.size}², preset {settings.preset}, seed {settings.seed}. "
         f"{found.provenance['date']}, {found.seconds / 60:.0f} min in all."
     )
     parts = {
@@ -89,7 +77,7 @@ def summary_part(found: Comparison) -> str:
     items = []
     for place, entry in enumerate(found.entries):
         best, second = (sum(held.get(entry.name) == mark for held in columns) for mark in ("best", "second"))
-        swatch = _name(entry.name, place)
+        swatch = name_tag(entry.name, place)
         items.append(
             f'<li><b>{best}<small class="soft"> of {len(columns)}</small></b>{swatch}<br><span>second in {second}</span></li>'
         )
@@ -110,16 +98,37 @@ def figures_section(found: Comparison) -> str:
     text += "A lone difference of .2 dB is within what another seed does.</p>"
     sizes = {entry.size for entry in found.entries}
     if len(sizes) > 1:
-        text += f"<p>Sizes differ ({_listed(f'{size}²' for size in sorted(sizes))}): what is in px cannot be compared.</p>"
+        text += f"<p>Sizes differ ({', '.join(f'{size}²' for size in sorted(sizes))}): what is in px cannot be compared.</p>"
+    for entry in found.entries:
+        if len(entry.found.frames) < found.frames:
+            fewer = f"{html.escape(entry.name)} shows only {len(entry.found.frames)} of the {found.frames} frames."
+            text += f"<p>{fewer} Its figures are of these.</p>"
     tracked = lines_of(found.entries, "tracked")
     bound = ""
     if tracked:
         bound = (
             '<h3>With tracked lips</h3><p class="soft">The lips of the real frames instead of sound: how well each could draw '
             "if it heard perfectly. Methods that only sound can move have no such row.</p>"
-            + _table([*tracked, found.lines[-1]], HEADS)
+            + table([*tracked, found.lines[-1]], HEADS)
         )
-    return text + _table(found.lines, HEADS) + bound
+    return text + table(found.lines, HEADS) + _checks(found.entries) + bound
+
+
+def _checks(entries: Sequence[Entry]) -> str:
+    """What evaluations check besides their figures, and who passed."""
+    names = list(dict.fromkeys(name for entry in entries for name in entry.checks))
+    if not names:
+        return ""
+    words = {True: "passed", False: "<strong>failed</strong>", None: "–"}
+    top = "".join(f'<th scope="col">{html.escape(name.replace("_", " "))}</th>' for name in names)
+    rows = "".join(
+        f'<tr><th scope="row">{name_tag(entry.name, place)}</th>'
+        + "".join(f"<td>{words[entry.checks.get(name, {}).get('passed')]}</td>" for name in names)
+        + "</tr>"
+        for place, entry in enumerate(entries)
+        if entry.checks
+    )
+    return f'<h3>Checks</h3><div class="wide"><table><thead><tr><th></th>{top}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def players_section(found: Comparison) -> str:
@@ -129,7 +138,7 @@ def players_section(found: Comparison) -> str:
         films = {}
         if sound.key == "held-out" and found.real_film is not None:
             films["real"] = ("", found.real_film)
-        films |= {e.name: (_hue(i), e.films[sound.key]) for i, e in enumerate(found.entries) if sound.key in e.films}
+        films |= {e.name: (hue(i), e.films[sound.key]) for i, e in enumerate(found.entries) if sound.key in e.films}
         if films:
             players.append(player(sound, films))
     return "\n".join(players)
@@ -151,7 +160,7 @@ def maps_section(found: Comparison, clip: Clip) -> str:
         means = "".join(f"<dt>{name}</dt><dd>{value:.1f}</dd>" for name, value in entry.errors.regions.items())
         label = f"Error of {html.escape(entry.name)} over the face"
         tiles.append(
-            f'<figure class="{_hue(place)}"><img src="{picture}" alt="{label}"><figcaption>{_name(entry.name, place)}'
+            f'<figure class="{hue(place)}"><img src="{picture}" alt="{label}"><figcaption>{name_tag(entry.name, place)}'
             f"<dl>{means}</dl></figcaption></figure>"
         )
     return (
@@ -165,18 +174,18 @@ def maps_section(found: Comparison, clip: Clip) -> str:
 def curves_section(found: Comparison, clip: Clip) -> str:
     """Lip opening of each against the real one."""
     charts = []
-    shares = [_relative(entry, entry.opening) + _relative(entry, entry.found.curves["opening"]) for entry in found.entries]
+    shares = [_relative(entry, [*entry.opening, *entry.real_opening]) for entry in found.entries]
     top = max((value for values in shares for value in values if value is not None), default=0.0)
     for place, entry in enumerate(found.entries):
-        drawn, real = entry.opening, entry.found.curves["opening"]
+        drawn, real = entry.opening, entry.real_opening
         figures = entry.figures
         told = f"r = {shown(figures.opening_r, 2)}, size {shown(figures.opening_ratio, 2)}"
         missed = sum(value is None for value in drawn)
         if missed:
-            told += f", no face found in {_count(missed, 'frame', 'frames')}"
+            told += f", no face found in {count(missed, 'frame', 'frames')}"
         drawing = chart(entry.name, drawn, real, entry.found.frames, span(clip), top * entry.size)
-        caption = f'<figcaption>{_name(entry.name, place)} <span class="soft">{told}</span></figcaption>'
-        charts.append(f'<figure class="{_hue(place)}">{caption}<div class="wide plain">{drawing}</div></figure>')
+        caption = f'<figcaption>{name_tag(entry.name, place)} <span class="soft">{told}</span></figcaption>'
+        charts.append(f'<figure class="{hue(place)}">{caption}<div class="wide plain">{drawing}</div></figure>')
     if not charts:
         return ""
     return (
@@ -194,7 +203,7 @@ def worst_section(found: Comparison, clip: Clip) -> str:
     for place, entry in enumerate(found.entries):
         for t in worst(entry.mouth, entry.found.frames):
             chosen.setdefault(t, []).append(place)
-    head = "".join(f'<th scope="col">{_name(entry.name, place)}</th>' for place, entry in enumerate(found.entries))
+    head = "".join(f'<th scope="col">{name_tag(entry.name, place)}</th>' for place, entry in enumerate(found.entries))
     rows = [_worst_row(found, clip, t, chosen[t]) for t in sorted(chosen)]
     return (
         "<p>For each the frames in which its mouth is farthest from the real one (PSNR in the mouth box of the picture as "
@@ -213,7 +222,7 @@ def _worst_row(found: Comparison, clip: Clip, t: int, its: list[int]) -> str:
             continue
         picture = _close_up(clip, t, entry.size, entry.shown[t], f"{html.escape(entry.name)}, frame {t}")
         error = entry.mouth[entry.found.frames.index(t)]
-        kind = f"{_hue(place)} its" if place in its else _hue(place)
+        kind = f"{hue(place)} its" if place in its else hue(place)
         tiles.append(f'<td class="{kind}">{picture}<div>{error:.1f} dB</div></td>')
     return f'<tr><th scope="row">frame {t}<br>{(t - span(clip)[0]) / FPS:.2f} s</th>{"".join(tiles)}</tr>'
 
@@ -235,7 +244,7 @@ def costs_section(found: Comparison) -> str:
     return (
         f"<p>Speed with features given and nothing encoded; {FPS:g} frames/s is as fast as it plays.{busy} Training: seconds "
         "in its steps, as the run's log has them, without what lies before, between and after; empty where there is no log.</p>"
-        + _table(lines, COSTS)
+        + table(lines, COSTS)
         + _silence(found.entries)
     )
 
@@ -245,7 +254,7 @@ def _silence(entries: Sequence[Entry]) -> str:
     if not told:
         return ""
     rows = "".join(
-        f"<tr><th scope='row'>{_name(name, place)}</th><td>{held['mean']:.2f} ± {held['std']:.2f}</td>"
+        f"<tr><th scope='row'>{name_tag(name, place)}</th><td>{held['mean']:.2f} ± {held['std']:.2f}</td>"
         f"<td>{held['ungated_mean']:.2f} ± {held['ungated_std']:.2f}</td><td>{held['real_mean']:.2f}</td></tr>"
         for place, name, held in told
     )
@@ -263,9 +272,9 @@ def rows_section(found: Comparison) -> str:
     if not lines:
         return ""
     return (
-        f"<details><summary>{_count(len(lines), 'row', 'rows')}: whatever drives the lips</summary>"
+        f"<details><summary>{count(len(lines), 'row', 'rows')}: whatever drives the lips</summary>"
         '<p class="soft">Sound shifted is the wrong sound, and must be worse than mean lips. Nothing is marked here.</p>'
-        + _table(lines, HEADS, rows=True)
+        + table(lines, HEADS, rows=True)
         + "</details>"
     )
 
@@ -276,16 +285,17 @@ def measured_section(found: Comparison) -> str:
     recipes: dict[str, str] = {}
     for entry in found.entries:
         recipes |= entry.found.recipes
-    told = f"<h3>Where</h3>{_facts(facts)}"
+    told = f"<h3>Where</h3>{fact_table(facts)}"
     if recipes:
         first = found.entries[0].found
         ranges = {part: ", ".join(f"{a}–{b - 1}" for a, b in pieces) for part, pieces in first.split.items()}
+        absent = {f"{measure}, not measured": why for entry in found.entries for measure, why in entry.missing.items()}
         missed = {f"no face found, {e.name}": _missed(e) for e in found.entries if _missed(e)}
         delivery = ", ".join(f"{name} {value}" for name, value in first.delivery.items())
         frames = {f"frames, {part}": text for part, text in ranges.items()}
         told = (
-            f'<h3>Recipes</h3><p class="soft">Figures of the same recipe can be compared.</p>{_facts(recipes, code=True)}'
-            f"<h3>Frames and delivery</h3>{_facts({**frames, 'spoken with': delivery, **missed})}{told}"
+            f'<h3>Recipes</h3><p class="soft">Figures of the same recipe can be compared.</p>{fact_table(recipes, code=True)}'
+            f"<h3>Frames and delivery</h3>{fact_table({**frames, 'spoken with': delivery, **missed, **absent})}{told}"
         )
     return told
 
@@ -294,69 +304,13 @@ def _missed(entry: Entry) -> str:
     return ", ".join(f"{row} {count}" for row, count in entry.found.detector_missed.items() if count)
 
 
-def _facts(facts: dict[str, str], code: bool = False) -> str:
-    def cell(text: str) -> str:
-        return f"<code>{html.escape(text)}</code>" if code else html.escape(text)
-
-    rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th><td>{cell(text)}</td></tr>' for name, text in facts.items())
-    return f'<div class="wide"><table class="text"><tbody>{rows}</tbody></table></div>'
-
-
-def _table(lines: Sequence[Line], heads: dict[str, Head], rows: bool = False) -> str:
-    """A table with marks; `rows` tells in a second column what drives the lips."""
-    heads, found = shown_heads(lines, heads), marked(lines, heads)
-    top = "".join(_head(head) for head in heads.values())
-    second = '<th scope="col" style="text-align:left">driven by</th>' if rows else ""
-    body = []
-    for i, line in enumerate(lines):
-        new = i > 0 and (line.ranked != lines[i - 1].ranked or (rows and line.name != lines[i - 1].name))
-        kind = " ".join(word for word, on in (("reference", not line.ranked and not rows), ("first", new)) if on)
-        cells = "".join(_cell(line, name, head, found[name][i]) for name, head in heads.items())
-        driver = f'<td style="text-align:left">{html.escape(line.row)}</td>' if rows else ""
-        body.append(f'<tr class="{kind}"><th scope="row">{_name(line.name, line.entry)}</th>{driver}{cells}</tr>')
-    return (
-        f'<div class="wide"><table><thead><tr><th></th>{second}{top}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-    )
-
-
-def _head(head: Head) -> str:
-    told = " ".join(part for part in (head.unit, ARROWS[head.better]) if part)
-    tip = f' title="{html.escape(head.recipe)}"' if head.recipe else ""
-    return f'<th scope="col"{tip}>{html.escape(head.title)}<span>{html.escape(told)}</span></th>'
-
-
-def _cell(line: Line, name: str, head: Head, mark: str | None) -> str:
-    bounds = line.intervals.get(name)
-    below = "" if bounds is None else f"<small>{shown(bounds[0], head.digits)} – {shown(bounds[1], head.digits)}</small>"
-    kind = f' class="{mark}" title="{mark}"' if mark else ""
-    return f"<td{kind}><b>{shown(line.values.get(name), head.digits)}</b>{below}</td>"
-
-
 def _relative(entry: Entry, values: Sequence[float | None]) -> list[float | None]:
     """Pixels as shares of the picture's side."""
     return [None if value is None else value / entry.size for value in values]
 
 
-def _hue(place: int) -> str:
-    return f"k{place % HUES}"
-
-
-def _name(name: str, place: int | None) -> str:
-    if place is None:
-        return html.escape(name)
-    return f'<span class="{_hue(place)}" style="color:inherit"><i class="swatch"></i>{html.escape(name)}</span>'
-
-
 def _id(title: str) -> str:
     return title.lower().replace(" ", "-")
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _listed(texts: object) -> str:
-    return ", ".join(str(text) for text in texts)  # type: ignore[attr-defined]
 
 
 def _asset(name: str) -> str:

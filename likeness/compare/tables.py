@@ -51,6 +51,8 @@ COSTS: dict[str, Head] = {
     "portrait_mb": Head("portrait file", "MB", "lower", 1),
     "render_fps": Head("head", "frames/s", "higher", 1),
     "picture_fps": Head("whole picture", "frames/s", "higher", 1),
+    "p99_ms": Head("slowest of 100", "ms", "lower", 1),
+    "peak_mb": Head("memory", "MB", "lower", 0),
 }
 
 
@@ -65,10 +67,11 @@ def lines_of(entries: Sequence[Entry], row: str | None = None) -> list[Line]:
 
 
 def references(entries: Sequence[Entry]) -> list[Line]:
-    """What figures are read against, and never ranked: each portrait still, the nearest training frame, the real person."""
+    """What figures are read against, and never ranked: portraits held still, training frames, the real person."""
     still = [_reference(line, f"{line.name}, held still") for line in lines_of(entries, "static")]
     nearest = [_reference(line, "nearest training frame") for line in lines_of(entries, "nearest frame")[:1]]
-    return [*still, *nearest, *([real_line(entries)] if entries else [])]
+    frozen = [_reference(line, "one still frame") for line in lines_of(entries, "still frame")[:1]]
+    return [*still, *nearest, *frozen, *([real_line(entries)] if entries else [])]
 
 
 def real_line(entries: Sequence[Entry]) -> Line:
@@ -98,8 +101,7 @@ def cost_lines(entries: Sequence[Entry]) -> list[Line]:
             {
                 "training_steps_s": entry.training_s,
                 "portrait_mb": None if entry.portrait_bytes is None else entry.portrait_bytes / 1e6,
-                "render_fps": entry.found.speed.get("render_fps"),
-                "picture_fps": entry.found.speed.get("picture_fps"),
+                **{name: entry.found.speed.get(name) for name in ("render_fps", "picture_fps", "p99_ms", "peak_mb")},
             },
             entry=place,
         )

@@ -223,11 +223,11 @@ def test_other_settings_or_another_clip_are_trained_again(clip, out, small, monk
 def finished(clip, portrait_file, monkeypatch):
     """A stand-in for `likeness.evaluate.finished`, as it is agreed on: one row of its own, and the real pictures."""
     held = evaluate(methods.load(portrait_file), clip)
-    pictures = {"real": held.pictures["real"], "video": held.pictures["sound"]}
-    table = [replace(held["sound"], row="video")]
+    pictures = {"real": held.pictures["real"], "theirs": held.pictures["sound"]}
+    table = [replace(held["sound"], row="theirs"), replace(held["static"], row="still frame")]
 
     def evaluate_video(path, clip):
-        return replace(held, method=path.stem, table=table, pictures=pictures, speed={}, silence={})
+        return replace(held, method=path.stem, table=table, pictures=pictures, speed={}, silence={}, curves={})
 
     module = types.ModuleType("likeness.evaluate.finished")
     module.evaluate_video = evaluate_video
@@ -241,11 +241,13 @@ def test_a_finished_video_is_an_entry(clip, out, small, finished, actor_video, t
     assert run([str(word) for word in words]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [(e["name"], e["kind"], e["row"]) for e in told["entries"]] == [
-        ("rigged-gaussians", "portrait", "sound"), ("th<b>eirs", "video", "video"),
+        ("rigged-gaussians", "portrait", "sound"), ("th<b>eirs", "video", "theirs"),
     ]  # fmt: skip
     assert told["marks"]["full"] == {}  # the same pictures: nobody is best
     page = Page((there / "report.html").read_text())
-    assert len(page.all("video")) == 3 and "th<b>eirs" in page.text
+    assert len(page.all("video")) == 3 and "th<b>eirs" in page.text and "one still frame" in page.text
+    real = told["entries"][0]["evaluation"]["curves"]["opening"]
+    assert told["entries"][1]["opening_px"] == pytest.approx(told["entries"][0]["opening_px"]) and len(real) == len(clip.test)
 
 
 # ---- what is refused before any work
