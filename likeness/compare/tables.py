@@ -148,7 +148,7 @@ def as_csv(lines: Sequence[Line], costs: Sequence[Line]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)
     for line in lines:
-        bounds = [bound for name in bounds for bound in line.intervals.get(name, (None, None))]
+        bounds = [bound for name in bounded for bound in line.intervals.get(name, (None, None))]
         spent = by_name.get(line.name, {}) if line.ranked else {}
         cells = [*(line.values.get(name) for name in heads), *bounds, *(spent.get(name) for name in COSTS)]
         texts = ["" if value is None else repr(float(value)) for value in cells]

@@ -24,7 +24,7 @@ def worst(errors: Sequence[float], frames: Sequence[int]) -> list[int]:
     return chosen
 
 
-def close_up(image: Image, face: Box) -> Image:
+def close_up(image: Image, face: Box) -> UInt8[np.ndarray, "tile tile 3"]:
     """A square round the face box with a little room, TILE² pixels; moved inwards where the picture ends."""
     height, width = image.shape[:2]
     x0, y0, x1, y1 = face

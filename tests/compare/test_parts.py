@@ -65,7 +65,7 @@ def test_an_error_at_the_lips_is_shown_at_the_lips_wherever_the_head_is(face):
 
 
 def test_heat_ends_at_its_top():
-    colours = heat(np.array([[0.0, 5, 10, 99]], np.float32), 10)
+    colours = heat(np.array([[0.0, 5, 10, 99]], np.float32), 10.0)
     assert colours[0, 0].max() < 8 and (colours[0, 2] == colours[0, 3]).all() and colours[0, 2].min() > 100
 
 

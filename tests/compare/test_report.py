@@ -193,9 +193,14 @@ def test_a_report_of_failures_alone(found, clip):
     assert "the disk <is> full." in page.text and not page.all("tr", "reference")
 
 
-def test_other_settings_or_another_clip_are_trained_again(clip, out, small, monkeypatch):
+def test_other_settings_or_another_clip_are_trained_again(clip, out, small, portrait, monkeypatch):
     trained = []
-    monkeypatch.setattr(methods, "train", lambda clip, path, method, **more: trained.append((method, more["seed"])))
+
+    def train(clip, path, method, preset, size, seed):
+        trained.append((method, seed))
+        return portrait
+
+    monkeypatch.setattr(methods, "train", train)
     folder, path = out / "portraits", out / "portraits" / "rigged-gaussians-fast-256-0.portrait"
     portrait_of(clip, folder, CHOSEN[0], Settings(), lambda _: None)
     assert trained == []
