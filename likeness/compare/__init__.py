@@ -62,25 +62,23 @@ def compare(
     if speech is not None:
         sounds.append((Sound("speech", f"Another sound: {Path(speech).name}", audio.load(speech)), Path(speech)))
     _claim(out)
-    entries: list[Entry] = []
-    failures: list[Failure] = []
+    made: list[Entry | Failure] = []
     about = provenance()
     with lock(out / "lock", out, "comparison"):
         real = real_film(clip, size, sounds[0][0], out / "videos")
         for method in chosen:
-            made = _attempt(method.replace("_", "-"), _portrait_work(method, clip, out, sounds, settings, say), say)
-            (entries if isinstance(made, Entry) else failures).append(made)
+            work = _portrait_work(method, clip, out, sounds, settings, say)
+            made.append(_attempt(method.replace("_", "-"), work, say))
         for name, path in finished.items():
             say(f"{name}: measuring {path.name}")
-            made = _attempt(name, _video_work(name, path, clip, out, sounds[0][0]), say)
-            (entries if isinstance(made, Entry) else failures).append(made)
+            made.append(_attempt(name, _video_work(name, path, clip, out, sounds[0][0]), say))
         found = Comparison(
             folder=out,
             clip=clip.folder.resolve().name,
             frames=len(clip.test),
             settings=settings,
-            entries=entries,
-            failures=failures,
+            entries=[entry for entry in made if isinstance(entry, Entry)],
+            failures=[failure for failure in made if isinstance(failure, Failure)],
             provenance=about,
             sounds=[sound for sound, _ in sounds],
             real_film=real,

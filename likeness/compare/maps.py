@@ -111,5 +111,5 @@ def scale() -> Image:
 def _hull(face: Points, ring: tuple[int, ...]) -> Bool[np.ndarray, "side side"]:
     mask = np.zeros((SIDE, SIDE), np.uint8)
     hull = cv2.convexHull(np.round(face[list(ring)]).astype(np.int32))
-    cv2.fillConvexPoly(mask, hull, 1)
+    cv2.fillConvexPoly(mask, hull, (1,))
     return mask > 0

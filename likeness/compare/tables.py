@@ -77,7 +77,7 @@ def references(entries: Sequence[Entry]) -> list[Line]:
 def real_line(entries: Sequence[Entry]) -> Line:
     """The real person: as the evaluation has measured it, or by definition."""
     measured = lines_of(entries, "real")
-    values = dict(BY_DEFINITION) | {"jitter": entries[0].found.real_jitter}
+    values: dict[str, float | None] = {**BY_DEFINITION, "jitter": entries[0].found.real_jitter}
     if measured:
         values |= {name: value for name, value in measured[0].values.items() if value is not None}
     return Line("real", "real", values, ranked=False)
