@@ -43,7 +43,7 @@ def as_html(found: Comparison, clip: Clip) -> str:
     about = (
         f"{count(len(found.entries), 'entry', 'entries')} on {found.frames} held-out frames "
         f"({found.frames / FPS:.1f} s), {settings.size}², preset {settings.preset}, seed {settings.seed}. "
-        f"{found.provenance['date']}, {found.seconds / 60:.0f} min in all."
+        f"{str(found.provenance['date'])[:10]}, {found.seconds / 60:.0f} min in all."
     )
     parts = {
         "title": html.escape(title),
@@ -78,9 +78,8 @@ def summary_part(found: Comparison) -> str:
     for place, entry in enumerate(found.entries):
         best, second = (sum(held.get(entry.name) == mark for held in columns) for mark in ("best", "second"))
         swatch = name_tag(entry.name, place)
-        items.append(
-            f'<li><b>{best}<small class="soft"> of {len(columns)}</small></b>{swatch}<br><span>second in {second}</span></li>'
-        )
+        told = f"best in {best} of {count(len(columns), 'column', 'columns')}, second in {second}"
+        items.append(f"<li>{swatch}<br><span>{told}</span></li>")
     return f'<ul class="summary" aria-label="Columns in which each is best">{"".join(items)}</ul>'
 
 
