@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 Mark = Literal["best", "second"]
-Better = Literal["higher", "lower", "near 1", "near real"]
+Better = Literal["higher", "lower", "near 0", "near 1", "near real"]
 
 
 def marks(values: Sequence[float | None], better: Better, digits: int, real: float | None = None) -> list[Mark | None]:
@@ -26,7 +26,7 @@ def marks(values: Sequence[float | None], better: Better, digits: int, real: flo
 
 def _distance(value: float | None, better: Better, digits: int, real: float | None) -> float | None:
     """How far a value is from the best that there could be, up to a constant; None where it has no place."""
-    target = 1.0 if better == "near 1" else real
+    target = {"near 0": 0.0, "near 1": 1.0}.get(better, real)
     if value is None or value != value or (better == "near real" and target is None):
         return None
     shown = round(value, digits)

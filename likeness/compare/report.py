@@ -17,7 +17,7 @@ from likeness.compare.maps import heat, layout, mean_face, outlined, scale
 from likeness.compare.markup import count, fact_table, hue, name_tag, table
 from likeness.compare.openings import chart
 from likeness.compare.players import player
-from likeness.compare.tables import COSTS, HEADS, all_lines, cost_lines, lines_of, shown
+from likeness.compare.tables import COSTS, HEADS, all_lines, cost_lines, groups, lines_of, shown, shown_heads
 from likeness.compare.worst import close_up, worst
 from likeness.evaluate import metrics
 from likeness.video import FPS
@@ -110,7 +110,11 @@ def figures_section(found: Comparison) -> str:
             "if it heard perfectly. Methods that only sound can move have no such row.</p>"
             + table([*tracked, found.lines[-1]], HEADS)
         )
-    return text + table(found.lines, HEADS) + _checks(found.entries) + bound
+    tables = "".join(
+        (f"<h3>{html.escape(group.capitalize())}</h3>" if group else "") + table(found.lines, heads)
+        for group, heads in groups(shown_heads(found.lines, HEADS)).items()
+    )
+    return text + tables + _checks(found.entries) + bound
 
 
 def _checks(entries: Sequence[Entry]) -> str:

@@ -12,8 +12,10 @@ from likeness.compare.entries import Entry, row_values
 from likeness.compare.ranking import Better, Mark, marks
 from likeness.evaluate.catalogue import COLUMNS
 
-ARROWS = {"higher": "↑", "lower": "↓", "near 1": "→ 1", "near real": "→ real"}
-TEX_ARROWS = {"higher": r"$\uparrow$", "lower": r"$\downarrow$", "near 1": r"$\to 1$", "near real": r"$\to$ real"}
+ARROWS = {"higher": "↑", "lower": "↓", "near 0": "→ 0", "near 1": "→ 1", "near real": "→ real"}
+TEX_ARROWS = {
+    "higher": r"$\uparrow$", "lower": r"$\downarrow$", "near 0": r"$\to 0$", "near 1": r"$\to 1$", "near real": r"$\to$ real",
+}  # fmt: skip
 BY_DEFINITION = {"lmd": 0.0, "lmd_share": 0.0, "opening_r": 1.0, "opening_ratio": 1.0}
 """Of real frames against themselves."""
 
@@ -27,6 +29,8 @@ class Head:
     better: Better
     digits: int
     recipe: str = ""
+    group: str = ""
+    """Columns of one group stand in one table."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Line:
 
 
 HEADS: dict[str, Head] = {
-    name: Head(column.title, column.unit, column.better, column.digits, column.recipe_id) for name, column in COLUMNS.items()
+    name: Head(column.title, column.unit, column.better, column.digits, column.recipe_id, getattr(column, "group", ""))
+    for name, column in COLUMNS.items()
 }
 COSTS: dict[str, Head] = {
     "training_steps_s": Head("training, steps", "s", "lower", 0),
@@ -117,6 +122,14 @@ def _reference(line: Line, name: str) -> Line:
 def shown_heads(lines: Sequence[Line], heads: dict[str, Head]) -> dict[str, Head]:
     """The columns in which there is something to show."""
     return {name: head for name, head in heads.items() if any(line.values.get(name) is not None for line in lines)}
+
+
+def groups(heads: dict[str, Head]) -> dict[str, dict[str, Head]]:
+    """Columns by their group, in the order in which the groups come."""
+    found: dict[str, dict[str, Head]] = {}
+    for name, head in heads.items():
+        found.setdefault(head.group, {})[name] = head
+    return found
 
 
 def marked(lines: Sequence[Line], heads: dict[str, Head]) -> dict[str, list[Mark | None]]:

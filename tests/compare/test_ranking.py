@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from likeness.compare.ranking import marks
 
 VALUES = st.lists(st.none() | st.floats(-1e4, 1e4), max_size=8)
-BETTER = st.sampled_from(["higher", "lower", "near 1", "near real"])
+BETTER = st.sampled_from(["higher", "lower", "near 0", "near 1", "near real"])
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ BETTER = st.sampled_from(["higher", "lower", "near 1", "near real"])
         ([3.0, 1.0, 2.0], "higher", None, ["best", None, "second"]),
         ([3.0, 1.0, 2.0], "lower", None, [None, "best", "second"]),
         ([0.8, 1.3, 1.1], "near 1", None, ["second", None, "best"]),
+        ([-2.0, 1.0, 5.0], "near 0", None, ["second", "best", None]),
         ([0.8, 0.5, 0.7], "near real", 0.72, ["second", None, "best"]),
         ([0.9, 1.1, 3.0], "near 1", None, ["best", "best", None]),  # two first places leave no second
         ([3.0, 2.0, 2.0, 1.0], "higher", None, ["best", "second", "second", None]),

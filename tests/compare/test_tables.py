@@ -3,10 +3,13 @@
 import csv
 import io
 import re
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from likeness.compare import tables
+from likeness.compare.ranking import Better
 from likeness.compare.tables import HEADS, Line, as_csv, as_tex, marked, shown, shown_heads, tex
 
 FIRST = {"full": 36.194929, "mouth": 27.657128, "lmd": 0.6094670295715332, "opening_ratio": 0.853, "jitter": 0.6776}
@@ -41,6 +44,13 @@ def test_near_real_is_near_the_real_line():
 def test_only_columns_with_something_in_them():
     assert list(shown_heads(LINES, HEADS)) == [name for name in HEADS if name in FIRST]
     assert shown_heads([], HEADS) == {}
+
+
+def test_groups_keep_the_order_and_lose_no_column():
+    heads = {name: replace(head, group="ab"[i % 2]) for i, (name, head) in enumerate(HEADS.items())}
+    found = tables.groups(heads)
+    assert list(found) == ["a", "b"] and sorted(name for part in found.values() for name in part) == sorted(HEADS)
+    assert list(found["a"]) == list(HEADS)[::2]
 
 
 def test_csv_round_trip():
@@ -81,4 +91,4 @@ def test_tex_escapes(text):
 def test_negative_and_unknown_figures():
     line = Line("a", "sound", {"opening_r": -0.13, "lmd": float("nan"), "full": float("inf")})
     assert "$-$0.13" in as_tex([line]) and shown(float("nan"), 2) == shown(None, 1) == shown(float("inf"), 1) == "–"
-    assert set(tables.ARROWS) == set(tables.TEX_ARROWS) == {head.better for head in HEADS.values()} | {"near real"}
+    assert set(tables.ARROWS) == set(tables.TEX_ARROWS) == set(get_args(Better))
