@@ -30,7 +30,7 @@ def table(lines: Sequence[Line], heads: dict[str, Head], rows: bool = False) -> 
 def _head(head: Head) -> str:
     told = " ".join(part for part in (head.unit, ARROWS[head.better]) if part)
     tip = f' title="{html.escape(head.recipe)}"' if head.recipe else ""
-    return f'<th scope="col"{tip}>{html.escape(head.title)}<span>{html.escape(told)}</span></th>'
+    return f'<th scope="col"{tip}>{html.escape(head.title)}<span class="unit">{html.escape(told)}</span></th>'
 
 
 def _cell(line: Line, name: str, head: Head, mark: str | None) -> str:

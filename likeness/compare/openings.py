@@ -14,7 +14,7 @@ from likeness.prepare.landmarks import FaceMesh
 from likeness.video import FPS
 
 WIDTH, HEIGHT = 1000, 120  # of the drawing, in units of its own
-LEFT, RIGHT, TOP, BOTTOM = 34, 6, 8, 20  # margins: figures of the axes stand there
+LEFT, RIGHT, TOP, BOTTOM = 34, 16, 8, 20  # margins: figures of the axes stand there
 Openings = Sequence[float | None]
 
 
