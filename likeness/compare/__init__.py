@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -142,6 +143,7 @@ def _attempt(name: str, work: Work, say: Callable[[str], None]) -> Entry | Failu
         if isinstance(error.__cause__, KeyboardInterrupt):  # how Ctrl-C within a Numba kernel comes
             raise
         say(f"{name}: failed ({error})")
+        traceback.clear_frames(error.__traceback__)  # a failed training's pictures and gradients are not held on to
         return Failure(name, doing[0], error)
 
 

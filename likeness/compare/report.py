@@ -94,7 +94,7 @@ def figures_section(found: Comparison) -> str:
     )
     if any(entry.intervals for entry in found.entries):
         text += "Below a figure stands its confidence interval: where two overlap, the order may be chance. "
-    text += "A lone difference of .2 dB is within what another seed does.</p>"
+    text += "A lone difference of .2 dB may be no more than another seed's.</p>"
     sizes = {entry.size for entry in found.entries}
     if len(sizes) > 1:
         text += f"<p>Sizes differ ({', '.join(f'{size}²' for size in sorted(sizes))}): what is in px cannot be compared.</p>"
