@@ -166,6 +166,31 @@ def evaluate(
 
 
 @app.command
+def compare(
+    clip: Positional[Path],
+    out: Positional[Path],
+    methods: Annotated[tuple[str, ...] | None, arg(help="Which; default: all there are.")] = None,
+    preset: AnyPreset = "fast",
+    size: Size = 256,
+    seed: Seed = 0,
+    speech: Annotated[Path | None, arg(help="Another sound that all shall say, too.")] = None,
+    video: Annotated[
+        tuple[str, ...],
+        arg(metavar="NAME=FILE [NAME=FILE ...]", help="Videos of the clip's held-out part that other systems have made."),
+    ] = (),
+    json: Json = False,
+) -> None:
+    """Several methods on one clip, side by side: trains what is missing, measures all, writes OUT/report.html."""
+    from likeness.compare import compare as run
+    from likeness.compare import named
+
+    made = run(clip, out, methods, preset=preset, size=size, seed=seed, speech=speech, videos=named(video))
+    told = made.as_json() | {"report": str(made.report)}
+    _tell(told, f"{made.report}: {len(made.entries)} compared, {len(made.failures)} failed", json)
+    made.must_be_whole()
+
+
+@app.command
 def export(
     portrait: Positional[Path],
     out: Positional[Path],
