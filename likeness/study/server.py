@@ -15,7 +15,6 @@ from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
 from socketserver import TCPServer
-
 from typing import IO, Any
 
 from likeness.errors import BadInput, LikenessError

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from jaxtyping import Float
 
-RESAMPLES = 4000
+RESAMPLES = 2000
 LEVEL = 0.95
 PRIOR = 0.5  # votes; see `bradley_terry`
 CLOSE = 1e-9  # of a log-strength, from one round to the next
@@ -41,8 +41,8 @@ def means(
 def ordinal_alpha(ratings: Float[np.ndarray, "units raters"]) -> float | None:
     """Krippendorff's alpha for ordinal values (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability).
 
-    NaN is no answer. 1 is perfect agreement, 0 what chance gives. None where there is nothing to compare: no unit with two answers, or
-    the same value everywhere.
+    NaN is no answer. 1 is perfect agreement, 0 what chance gives. None where there is nothing to compare: no unit with
+    two answers, or the same value everywhere.
     """
     values = np.unique(ratings[~np.isnan(ratings)])
     count = np.stack([(ratings == value).sum(1) for value in values], 1).astype(float) if len(values) else np.zeros((0, 0))
