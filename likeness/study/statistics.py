@@ -25,7 +25,7 @@ def interval(values: Float[np.ndarray, "times *rest"]) -> tuple[Float[np.ndarray
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # where no draw says anything the ends are NaN, as they should be
         low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return low, high
+    return np.asarray(low), np.asarray(high)
 
 
 def means(

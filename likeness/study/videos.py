@@ -107,7 +107,10 @@ def _differences(name: str, sources: dict[str, Source]) -> list[str]:
 
 
 def _texts(path: Path) -> list[str]:
-    """Readable text in an MP4 file outside its media data: titles, comments, handler names, and what any box may hold."""
+    """Readable text in an MP4 file outside its media data: titles, comments, handler names, and what any box may hold.
+
+    Raises BadInput where a box ends beyond the file.
+    """
     texts = []
     with open(path, "rb") as file:
         end = file.seek(0, os.SEEK_END)
@@ -117,8 +120,8 @@ def _texts(path: Path) -> list[str]:
             head = file.read(16)
             size = int.from_bytes(head[:4], "big")
             size = int.from_bytes(head[8:16], "big") if size == 1 else size or end - at  # ISO/IEC 14496-12, 4.2
-            if size < 8:
-                break
+            if size < 8 or at + size > end:
+                raise BadInput(f"{path}: damaged, or cut short after {end} bytes. Copy or export it again.")
             if head[4:8] != b"mdat":
                 file.seek(at)
                 text = file.read(size).decode("utf-8", "replace")

@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import combinations, pairwise, permutations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likeness.study.design import ratings, votes
@@ -12,6 +12,7 @@ METHODS, VIDEOS = st.integers(2, 9), st.integers(1, 7)
 SEEDS, PEOPLE = st.integers(0, 2**31), st.integers(0, 60)
 
 
+@settings(deadline=None)
 @given(METHODS, VIDEOS, PEOPLE, SEEDS)
 def test_every_video_is_rated_once_and_every_method_once_a_turn(methods, videos, participant, seed):
     order = ratings(methods, videos, participant, seed)
@@ -20,6 +21,7 @@ def test_every_video_is_rated_once_and_every_method_once_a_turn(methods, videos,
         assert sorted(m for m, _ in order[turn * methods : (turn + 1) * methods]) == list(range(methods))
 
 
+@settings(deadline=None)
 @given(METHODS, VIDEOS, st.integers(0, 5), SEEDS)
 def test_each_method_stands_at_each_place_equally_often(methods, videos, square, seed):
     orders = [ratings(methods, videos, square * methods + row, seed) for row in range(methods)]
@@ -27,6 +29,7 @@ def test_each_method_stands_at_each_place_equally_often(methods, videos, square,
         assert sorted(order[place][0] for order in orders) == list(range(methods))
 
 
+@settings(deadline=None)
 @given(METHODS, VIDEOS, st.integers(0, 5), SEEDS)
 def test_each_method_follows_each_other_equally_often(methods, videos, square, seed):
     people = methods * (1 + methods % 2)  # an odd number needs two squares
@@ -36,6 +39,7 @@ def test_each_method_follows_each_other_equally_often(methods, videos, square, s
         assert follows == {pair: people // methods for pair in permutations(range(methods), 2)}
 
 
+@settings(deadline=None)
 @given(METHODS, VIDEOS, PEOPLE, SEEDS)
 def test_every_two_methods_meet_once(methods, videos, participant, seed):
     order = votes(methods, videos, participant, seed)
@@ -43,6 +47,7 @@ def test_every_two_methods_meet_once(methods, videos, participant, seed):
     assert all(0 <= video < videos for _, _, video in order)
 
 
+@settings(deadline=None)
 @given(METHODS, VIDEOS, st.integers(0, 5), SEEDS)
 def test_meetings_are_spread_over_videos_and_sides(methods, videos, turn, seed):
     people = [votes(methods, videos, turn * 2 * videos + p, seed) for p in range(2 * videos)]
@@ -53,6 +58,7 @@ def test_meetings_are_spread_over_videos_and_sides(methods, videos, turn, seed):
         assert abs(2 * on_left - videos) <= 1
 
 
+@settings(deadline=None)
 @given(METHODS, VIDEOS, PEOPLE, SEEDS)
 def test_the_seed_decides(methods, videos, participant, seed):
     assert ratings(methods, videos, participant, seed) == ratings(methods, videos, participant, seed)
@@ -64,11 +70,11 @@ def test_another_seed_and_another_participant_give_another_order():
     assert len({tuple(votes(8, 4, p, seed)) for p in range(16) for seed in range(4)}) == 64
 
 
-def test_the_order_of_a_study_that_has_begun_is_the_same_with_any_later_version():
-    assert ratings(2, 2, 0, 0) == [(1, 0), (0, 1), (0, 0), (1, 1)]
-    assert votes(3, 2, 0, 0) == [(2, 1, 1), (2, 0, 1), (0, 1, 1)]
+def test_orders_are_the_same_on_every_machine_and_with_every_later_version():
+    assert ratings(2, 2, 0, 0) == [(0, 1), (1, 0), (1, 1), (0, 0)]
+    assert votes(3, 2, 0, 0) == [(0, 1, 1), (1, 2, 1), (0, 2, 0)]
 
 
 def test_neighbours_seldom_show_the_same_video():
     same = [before[1] == after[1] for p in range(32) for before, after in pairwise(ratings(8, 4, p, 0))]
-    assert sum(same) / len(same) < 0.06  # 0.22 where nothing is done about it
+    assert sum(same) / len(same) < 0.06  # 0.14 where nothing is done about it

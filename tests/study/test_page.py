@@ -65,6 +65,7 @@ def test_a_whole_session(browser, folder):
         browser.write("no!")
         browser.press("Enter", 13, "\r")
         browser.until("document.querySelector('#problem').textContent.includes('letters, digits')")
+        browser.problems.clear()  # the refusal
         browser.value("document.querySelector('#code').select()")
         browser.write("Clever Otter")
         browser.press("Enter", 13, "\r")

@@ -45,7 +45,7 @@ def said(capsys):
 
 def test_figures_by_hand(folder, answers, said):
     for name, shift in (("first", 0), ("second", 0), ("third", -1)):
-        answer_all(answers, name, lambda m, n, k, s=shift: rate(m, n, k) + (s if m == MIDDLE else 0), prefer)
+        answer_all(answers, name, lambda m, n, k, s=shift: rate(m, n, k) + (s if (m, k) == (MIDDLE, "sync") else 0), prefer)
     found = json.loads(said("report", folder, "--json"))
     sync = found["ratings"]["sync"]
     assert [sync[m]["value"] for m in METHODS] == [5, pytest.approx((3 + 3 + 2) / 3, abs=1e-4), 2]

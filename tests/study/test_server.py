@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likeness.errors import BadInput, Refused
@@ -58,6 +58,7 @@ def test_ranges(header, wanted):
     assert found == wanted if wanted is None or wanted else (found is not None and len(found) == 0)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.integers(0, 1000))
 def test_any_header_gives_bytes_that_are_there(header, size):
     for text in (header, f"bytes={header}"):
