@@ -128,7 +128,11 @@ function welcome() {
     event.preventDefault();
     begin("/begin", field.value.trim() || null)();
   };
-  view.querySelector("#return").onclick = () => begin("/continue", field.value)();
+  view.querySelector("#return").onclick = () => {
+    if (field.value.trim()) return begin("/continue", field.value)();
+    view.querySelector("#problem").textContent = "Write the code word with which you began.";
+    field.focus();
+  };
 }
 
 function back() {

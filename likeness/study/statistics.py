@@ -11,7 +11,7 @@ RESAMPLES = 2000
 LEVEL = 0.95
 PRIOR = 0.5  # votes; see `bradley_terry`
 CLOSE = 1e-9  # of a log-strength, from one round to the next
-ROUNDS = 100_000
+ROUNDS = 20_000
 
 
 def resamples(people: int, seed: int, times: int = RESAMPLES) -> Float[np.ndarray, "times people"]:
