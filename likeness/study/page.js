@@ -184,7 +184,10 @@ function go(at) {
   const counted = `${TITLES[step.task]}: ${step.place + 1} of ${sheet.places[step.task].length}`;
   const view = show(step.task, counted);
   view.querySelector("h1").textContent = counted;
-  const wait = (step.task === "rating" ? oneVideo : twoVideos)(view);
+  const labels = { rating: ["The video"], vote: ["Left video", "Right video"] }[step.task];
+  const videos = [...view.querySelectorAll("video")];
+  videos.forEach((video, i) => load(video, sheet.places[step.task][step.place].videos[i], labels[i]));
+  const seen = inStep(view, videos);
   (step.task === "rating" ? askScales : askBetter)(view, step);
 
   const next = view.querySelector("form .main");
@@ -201,7 +204,7 @@ function go(at) {
     open(answered);
     if (!answered) {
       hint.textContent = step.task === "rating" ? "Watch the video to its end first." : "Watch both videos to their end first.";
-      wait.then(() => { open(true); refresh(); });
+      seen.then(() => { open(true); refresh(); });
     }
   }
   view.querySelector("form").onsubmit = (event) => {
@@ -212,19 +215,6 @@ function go(at) {
   };
   view.querySelector(".back").disabled = at === 0;
   view.querySelector(".back").onclick = () => go(at - 1);
-
-  function oneVideo() {
-    const video = view.querySelector("video");
-    load(video, sheet.places[step.task][step.place].videos[0], "The video");
-    video.play().catch(() => {}); // where a browser wants a click first, its own button is there
-    return new Promise((seen) => video.addEventListener("ended", seen, { once: true }));
-  }
-
-  function twoVideos() {
-    const both = [...view.querySelectorAll("video")];
-    both.forEach((video, i) => load(video, sheet.places[step.task][step.place].videos[i], ["Left video", "Right video"][i]));
-    return inStep(view, both);
-  }
 }
 
 function load(video, source, label) {
@@ -238,56 +228,58 @@ function load(video, source, label) {
   };
 }
 
-/** Play two videos as one; resolves when both have been seen to their end. */
-function inStep(view, both) {
-  const [left, right] = both;
+/** Play one video, or two as one; resolves when all was seen to its end. No controls lie over a face that is judged. */
+function inStep(view, videos) {
+  const [first, second] = [videos[0], videos.at(-1)];
   const [play, slider] = [view.querySelector(".play"), view.querySelector(".deck input")];
-  const length = () => Math.max(...both.map((video) => video.duration || 0));
-  const longer = () => ((right.duration || 0) > (left.duration || 0) ? right : left);
-  const isOver = () => both.every((video) => video.ended);
+  const longest = () => videos.reduce((one, other) => ((other.duration || 0) > (one.duration || 0) ? other : one));
+  const isOver = () => videos.every((video) => video.ended);
   let wanted = false; // playing, as far as the person is concerned
 
   const ready = (video) => video.readyState >= 3 || new Promise((go) => video.addEventListener("canplay", go, { once: true }));
   const start = () => {
-    if (!left.isConnected) return;
-    if (isOver()) for (const video of both) video.currentTime = 0;
+    if (!first.isConnected) return;
+    if (isOver()) for (const video of videos) video.currentTime = 0;
     wanted = true;
     label();
-    Promise.all(both.filter((video) => !video.ended).map((video) => video.play())).catch(stop);
+    Promise.all(videos.filter((video) => !video.ended).map((video) => video.play())).catch(stop);
   };
-  const stop = () => {
+  const stop = () => { // also where a browser wants a click first
     wanted = false;
-    for (const video of both) video.pause();
+    for (const video of videos) video.pause();
     label();
   };
-  const label = () => { play.textContent = wanted ? "Pause" : isOver() ? "Play again" : "Play both"; };
+  const label = () => { play.textContent = wanted ? "Pause" : isOver() ? "Play again" : "Play"; };
   play.onclick = () => (wanted ? stop() : start());
   slider.oninput = () => {
-    for (const video of both) video.currentTime = Math.min(slider.value * length(), video.duration || 0);
+    const at = slider.value * (longest().duration || 0);
+    for (const video of videos) video.currentTime = Math.min(at, video.duration || 0);
     label();
   };
-  for (const video of both) {
+  for (const video of videos) {
     video.onclick = play.onclick;
     video.addEventListener("error", stop);
   }
 
   const follow = setInterval(() => {
-    if (!left.isConnected) return clearInterval(follow);
-    if (!slider.matches(":active")) slider.value = length() ? longer().currentTime / length() : 0;
-    const apart = Math.abs(left.currentTime - right.currentTime);
-    const canMove = both.every((video) => video.readyState >= 3 && !video.ended && !video.seeking);
-    if (wanted && canMove && apart > DRIFT_S) right.currentTime = left.currentTime;
+    if (!first.isConnected) return clearInterval(follow);
+    if (!slider.matches(":active")) slider.value = longest().currentTime / (longest().duration || 1);
+    const apart = Math.abs(first.currentTime - second.currentTime);
+    const canMove = videos.every((video) => video.readyState >= 3 && !video.ended && !video.seeking);
+    if (wanted && canMove && apart > DRIFT_S) second.currentTime = first.currentTime;
   }, 100);
 
-  const sounds = view.querySelector(".switch");
-  const listen = (side) => both.forEach((video, i) => { video.muted = i !== side; });
-  ["left", "right"].forEach((side, i) => sounds.append(choice("sound", side, side, i === 0, () => listen(i), "label")));
-  listen(0);
+  if (videos.length > 1) {
+    const listen = (side) => videos.forEach((video, i) => { video.muted = i !== side; });
+    const sounds = view.querySelector(".switch");
+    ["left", "right"].forEach((side, i) => sounds.append(choice("sound", side, side, i === 0, () => listen(i))));
+    listen(0);
+  }
   // both begin together once both can; some phones load nothing before they are told to play
-  Promise.race([Promise.all(both.map(ready)), new Promise((late) => setTimeout(late, 1500))]).then(() => wanted || start());
+  Promise.race([Promise.all(videos.map(ready)), new Promise((late) => setTimeout(late, 1500))]).then(() => wanted || start());
   return new Promise((seen) => {
     const check = () => { if (isOver()) { wanted = false; label(); seen(); } };
-    for (const video of both) video.addEventListener("ended", check);
+    for (const video of videos) video.addEventListener("ended", check);
   });
 }
 
@@ -307,7 +299,7 @@ function askScales(view, step) {
     const set = document.querySelector("template#scale").content.cloneNode(true).firstElementChild;
     set.querySelector("legend").textContent = scale.question;
     const [low, high] = set.querySelectorAll(".ends span");
-    [low.textContent, high.textContent] = [`1 ${scale.low}`, `${scale.high} 5`];
+    [low.textContent, high.textContent] = [scale.low, scale.high];
     for (let value = 1; value <= 5; value++) {
       const made = choice(scale.key, String(value), value, answersAt(step)[scale.key] === String(value), answer(scale.key));
       const meaning = { 1: scale.low, 5: scale.high }[value];

@@ -156,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
         except LikenessError as error:  # of the study's own file: its message names folders, which are not for participants
             self.server.say(f"an answer was not saved: {error}")
             reply, status = (
-                {"error": "It could not be saved. Please tell whoever runs the study."},
+                {"error": "The study cannot write it down: please tell whoever runs it."},
                 HTTPStatus.INSUFFICIENT_STORAGE,
             )
         self._send(status, json.dumps(reply).encode(), "application/json", {"Cache-Control": "no-store"})

@@ -245,7 +245,7 @@ def test_a_disk_that_is_full_is_said_and_what_was_saved_stays(server, visitor):
     server.say = said.append
     replies = [visitor.answer(RATING, place, key, "1") for _ in range(60) for place in range(3) for key in KEYS]
     full = [reply for reply in replies if reply.status != 200]
-    assert full and all(reply.status == 507 and "could not be saved" in reply.json["error"] for reply in full)
+    assert full and all(reply.status == 507 and "cannot write it down" in reply.json["error"] for reply in full)
     assert "disk is full" in said[0]
     connection.execute("PRAGMA max_page_count = 100000")
     assert visitor.answer(RATING, 0, "sync", "5").status == 200
