@@ -145,6 +145,6 @@ def _strengths(told: list[list[Answer]], methods: list[str], seed: int) -> tuple
     return whole.astype(int).tolist(), strengths
 
 
-def _estimate(value: float, low: float, high: float, answers: float) -> Estimate:
-    numbers = (None if math.isnan(number) else round(float(number), 4) for number in (value, low, high))
-    return Estimate(*numbers, int(answers))
+def _estimate(mean: float, least: float, most: float, answers: float) -> Estimate:
+    value, low, high = (None if math.isnan(number) else round(float(number), 4) for number in (mean, least, most))
+    return Estimate(value, low, high, int(answers))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import sys
 import threading
@@ -25,6 +24,7 @@ from likeness.study.scales import TASKS, NoAnswer, questions
 from likeness.study.videos import Videos
 
 LOCK = ".study.lock"
+PIECE = 1 << 16  # bytes that are read of a video at a time
 LONGEST_BODY = 4096  # bytes; an answer has about 120
 PAGE = {"/": ("page.html", "text/html"), "/page.css": ("page.css", "text/css"), "/page.js": ("page.js", "text/javascript")}
 HEADERS = {
@@ -231,7 +231,10 @@ class Handler(BaseHTTPRequestHandler):
                 self._head(HTTPStatus.PARTIAL_CONTENT, "video/mp4", len(wanted), kept)
             if self.command != "HEAD":
                 file.seek(wanted.start)
-                shutil.copyfileobj(_Part(file, len(wanted)), self.wfile)
+                left = len(wanted)
+                while left and (piece := file.read(min(PIECE, left))):
+                    self.wfile.write(piece)
+                    left -= len(piece)
 
     def _send(self, status: HTTPStatus, content: bytes, kind: str, more: dict[str, str] | None = None) -> None:
         self._head(status, kind, len(content), more or {})
@@ -246,18 +249,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are not logged: when somebody watched what is nobody's business."""
-
-
-class _Part:
-    """The next `length` bytes of a file."""
-
-    def __init__(self, file: IO[bytes], length: int) -> None:
-        self._file, self._left = file, length
-
-    def read(self, size: int) -> bytes:
-        piece = self._file.read(min(size, self._left))
-        self._left -= len(piece)
-        return piece
 
 
 def byte_range(header: str | None, size: int) -> range | None:

@@ -95,8 +95,9 @@ def test_a_whole_session(browser, folder):
         assert browser.value("document.querySelector('input[name=sync][value=\"2\"]').checked")
         browser.click("button.back")  # what was answered may be changed
         heading(browser, f"3 of {RATED}")
-        browser.click("input[name=quality][value='5']")
-        chosen[RATING, 2, "quality"] = "5"
+        browser.click("input[name=quality][value='2']")
+        browser.until("document.querySelector('form .hint').textContent.includes('Saved')")
+        chosen[RATING, 2, "quality"] = "2"
         browser.until(READY)
         browser.click(NEXT)
         heading(browser, f"4 of {RATED}")
