@@ -28,6 +28,7 @@ except ImportError as error:  # OpenCV without its system libraries: not even `-
     sys.exit(4)
 
 app = tyro.extras.SubcommandApp()
+study = tyro.extras.SubcommandApp()
 Preset = Annotated[Literal["fast", "standard"], arg(help="fast: minutes. standard: more Gaussians, three times the steps.")]
 AnyPreset = Annotated[
     Literal["fast", "standard", "paper"],
@@ -255,6 +256,66 @@ def demo(
     )
 
 
+StudyFolder = Annotated[Positional[Path], arg(metavar="FOLDER", help="METHOD/NAME.mp4, the same NAMEs for each METHOD.")]
+
+
+@study.command(name="serve")
+def study_serve(
+    folder: StudyFolder,
+    host: Annotated[str, arg(help="Address to listen on; 0.0.0.0 lets others on your network take part.")] = "127.0.0.1",
+    port: Annotated[int, arg(help="0: one that is free.")] = 0,
+    seed: Annotated[int | None, arg(help="Of the orders; default: the one that the study has, or 0.")] = None,
+    json: Json = False,
+) -> None:
+    """Show the videos to participants in a browser, and keep their answers in FOLDER/study.sqlite. Ctrl-C ends it."""
+    from likeness.study import StudyServer
+
+    with StudyServer(folder, host, port, seed, _quiet) as server:
+        for note in server.notes:
+            _quiet(f"note: {note}")
+        if not server.is_private:
+            _quiet("note: everybody who reaches this machine can take part, and what is sent is not encrypted")
+        methods, names = server.videos.methods, server.videos.names
+        _tell(
+            {"url": server.url, "methods": methods, "names": names, "answers": str(server.answers.path)},
+            f"{server.url}: {len(methods)} methods, {len(names)} videos of each. Ctrl-C ends it; answers are kept.",
+            json,
+        )
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            _quiet(f"ended. What was found: likeness study report {folder}")
+
+
+@study.command(name="report")
+def study_report(
+    folder: StudyFolder,
+    incomplete: Annotated[bool, arg(help="Count the answers of those who have not finished, too.")] = False,
+    json: Json = False,
+) -> None:
+    """Means with 95 % intervals, agreement, and strengths from the votes; also while the study goes on."""
+    from likeness.study import report as run
+    from likeness.study.show import show
+
+    found = run(folder, incomplete=incomplete)
+    if json:
+        print(json_format.dumps(found.as_json()))
+    else:
+        show(found)
+
+
+@study.command(name="export")
+def study_export(folder: StudyFolder, out: Positional[Path], json: Json = False) -> None:
+    """Every answer as a row of a .csv file."""
+    from likeness.study import export as run
+
+    rows = run(folder, out)
+    _tell({"out": str(out), "rows": rows}, f"{out}: {rows} answers", json)
+
+
+app.command(study, name="study", help="A user study: blinded videos of several methods, rated and compared in a browser.")
+
+
 def _said(said: Any, out: Path, hearing_s: float, drawing_s: float, json: bool) -> None:
     _tell(
         {
@@ -270,7 +331,7 @@ def _said(said: Any, out: Path, hearing_s: float, drawing_s: float, json: bool) 
 
 
 def _tell(values: dict[str, Any], text: str, json: bool) -> None:
-    print(json_format.dumps(values) if json else text)
+    print(json_format.dumps(values) if json else text, flush=True)  # who waits for the address of a study reads a pipe
 
 
 def _quiet(line: str) -> None:
