@@ -67,7 +67,7 @@ def test_the_command(portrait_file, clip, speech_file, tmp_path, capsys, monkeyp
     monkeypatch.setenv("LIKENESS_ASSETS", str(tmp_path / "none"))
     portrait = shutil.copy(portrait_file, tmp_path / "a.portrait")
     other = shutil.copy(speech_file, tmp_path / "other.wav")
-    words = ["evaluate", portrait, str(clip.folder), "--speech", str(speech_file), str(other), "--pose", "fixed", "--json"]
+    words = ["evaluate", str(portrait), str(clip.folder), "--speech", str(speech_file), str(other), "--pose", "fixed", "--json"]
     assert run([*words, "--frames", str(tmp_path / "frames")]) == 0
     said = json.loads(capsys.readouterr().out)
     assert [row["row"] for row in said["table"]] == ["some speech", "other", "static", "real"]
