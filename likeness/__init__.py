@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 # loads it.
 os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
-__all__ = ["Clip", "Portrait", "load", "prepare", "speak", "train"]
+__all__ = ["Clip", "Portrait", "compare", "load", "prepare", "speak", "train"]
 
 if TYPE_CHECKING:
     from likeness.clip import Clip
+    from likeness.compare import compare
     from likeness.methods import load, train
     from likeness.portrait import Portrait
     from likeness.prepare import prepare
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 HOMES = {
     "Clip": "likeness.clip",
     "Portrait": "likeness.portrait",
+    "compare": "likeness.compare",
     "load": "likeness.methods",
     "prepare": "likeness.prepare",
     "speak": "likeness.speak",

@@ -28,6 +28,7 @@ except ImportError as error:  # OpenCV without its system libraries: not even `-
     sys.exit(4)
 
 app = tyro.extras.SubcommandApp()
+study = tyro.extras.SubcommandApp()
 Preset = Annotated[Literal["fast", "standard"], arg(help="fast: minutes. standard: more Gaussians, three times the steps.")]
 AnyPreset = Annotated[
     Literal["fast", "standard", "paper"],
@@ -135,28 +136,59 @@ def animate(
 
 @app.command
 def evaluate(
-    portrait: Positional[Path],
+    portrait: Annotated[Positional[Path], arg(help="A portrait; or a finished video of the same frames, whoever made it.")],
     clip: Positional[Path],
+    speech: Annotated[tuple[Path, ...], arg(help="Sounds without a reference, a row for each; or give a --pose alone.")] = (),
+    delivery: Performance = Delivery(),
+    first: Annotated[int | None, arg(help="Frame of the clip that a finished video begins with.")] = None,
+    openface: Annotated[Path | None, arg(help="Folder of OpenFace's csv files, real.csv and ROW.csv.")] = None,
+    frames: Annotated[Path | None, arg(help="Folder for all measured pictures as PNG.")] = None,
     sheet: Annotated[Path | None, arg(help="Contact sheet; default: PORTRAIT.sheet.png.")] = None,
     json: Json = False,
 ) -> None:
-    """Figures on the clip's held-out tenth, real frames beside drawn ones."""
-    from likeness.clip import Clip
-    from likeness.evaluate import evaluate as run
+    """Figures on the clip's held-out tenth, real frames beside drawn ones; or of other speech, or of a finished video."""
+    from likeness.evaluate.frames import check_frames, write_frames
+    from likeness.evaluate.settings import measure
     from likeness.evaluate.sheet import contact_sheet
     from likeness.evaluate.table import show
     from likeness.files import must_be_writable
-    from likeness.methods import load
 
-    sheet = sheet or portrait.with_name(portrait.name + ".sheet.png")
-    must_be_writable(sheet)
-    found = run(load(portrait), Clip.open(clip))
-    contact_sheet(found, sheet)
+    place = sheet or portrait.with_name(portrait.name + ".sheet.png")
+    must_be_writable(place)
+    check_frames(frames)
+    found = measure(portrait, clip, speech, delivery, first, openface, sheet)
+    made = {"sheet": str(contact_sheet(found, place))} if found.setting != "speech" else {}
+    made |= {} if frames is None else {"frames_at": str(write_frames(found, frames))}
     if json:
-        print(json_format.dumps(found.as_json() | {"sheet": str(sheet)}))
+        print(json_format.dumps(found.as_json() | made))
     else:
         show(found)
-        print(f"contact sheet: {sheet}")
+        print("\n".join(f"{what}: {where}" for what, where in made.items()))
+
+
+@app.command
+def compare(
+    clip: Positional[Path],
+    out: Positional[Path],
+    methods: Annotated[tuple[str, ...] | None, arg(help="Which; default: all there are.")] = None,
+    preset: AnyPreset = "fast",
+    size: Size = 256,
+    seed: Seed = 0,
+    speech: Annotated[Path | None, arg(help="Another sound that all shall say, too.")] = None,
+    video: Annotated[
+        tuple[str, ...],
+        arg(metavar="NAME=FILE [NAME=FILE ...]", help="Videos of the clip's held-out part that other systems have made."),
+    ] = (),
+    json: Json = False,
+) -> None:
+    """Several methods on one clip, side by side: trains what is missing, measures all, writes OUT/report.html."""
+    from likeness.compare import compare as run
+    from likeness.compare import named
+
+    made = run(clip, out, methods, preset=preset, size=size, seed=seed, speech=speech, videos=named(video))
+    told = made.as_json() | {"report": str(made.report)}
+    _tell(told, f"{made.report}: {len(made.entries)} compared, {len(made.failures)} failed", json)
+    made.must_be_whole()
 
 
 @app.command
@@ -224,6 +256,66 @@ def demo(
     )
 
 
+StudyFolder = Annotated[Positional[Path], arg(metavar="FOLDER", help="METHOD/NAME.mp4, the same NAMEs for each METHOD.")]
+
+
+@study.command(name="serve")
+def study_serve(
+    folder: StudyFolder,
+    host: Annotated[str, arg(help="Address to listen on; 0.0.0.0 lets others on your network take part.")] = "127.0.0.1",
+    port: Annotated[int, arg(help="0: one that is free.")] = 0,
+    seed: Annotated[int | None, arg(help="Of the orders; default: the one that the study has, or 0.")] = None,
+    json: Json = False,
+) -> None:
+    """Show the videos to participants in a browser, and keep their answers in FOLDER/study.sqlite. Ctrl-C ends it."""
+    from likeness.study import StudyServer
+
+    with StudyServer(folder, host, port, seed, _quiet) as server:
+        for note in server.notes:
+            _quiet(f"note: {note}")
+        if not server.is_private:
+            _quiet("note: everybody who reaches this machine can take part, and what is sent is not encrypted")
+        methods, names = server.videos.methods, server.videos.names
+        _tell(
+            {"url": server.url, "methods": methods, "names": names, "answers": str(server.answers.path)},
+            f"{server.url}: {len(methods)} methods, {len(names)} videos of each. Ctrl-C ends it; answers are kept.",
+            json,
+        )
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            _quiet(f"ended. What was found: likeness study report {folder}")
+
+
+@study.command(name="report")
+def study_report(
+    folder: StudyFolder,
+    incomplete: Annotated[bool, arg(help="Count the answers of those who have not finished, too.")] = False,
+    json: Json = False,
+) -> None:
+    """Means with 95 % intervals, agreement, and strengths from the votes; also while the study goes on."""
+    from likeness.study import report as run
+    from likeness.study.show import show
+
+    found = run(folder, incomplete=incomplete)
+    if json:
+        print(json_format.dumps(found.as_json()))
+    else:
+        show(found)
+
+
+@study.command(name="export")
+def study_export(folder: StudyFolder, out: Positional[Path], json: Json = False) -> None:
+    """Every answer as a row of a .csv file."""
+    from likeness.study import export as run
+
+    rows = run(folder, out)
+    _tell({"out": str(out), "rows": rows}, f"{out}: {rows} answers", json)
+
+
+app.command(study, name="study", help="A user study: blinded videos of several methods, rated and compared in a browser.")
+
+
 def _said(said: Any, out: Path, hearing_s: float, drawing_s: float, json: bool) -> None:
     _tell(
         {
@@ -239,7 +331,7 @@ def _said(said: Any, out: Path, hearing_s: float, drawing_s: float, json: bool) 
 
 
 def _tell(values: dict[str, Any], text: str, json: bool) -> None:
-    print(json_format.dumps(values) if json else text)
+    print(json_format.dumps(values) if json else text, flush=True)  # who waits for the address of a study reads a pipe
 
 
 def _quiet(line: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from likeness.clip import Clip, Motion
@@ -31,6 +31,8 @@ class Row:
     name: str
     cond: Tensor
     motion: Motion
+    by: int = 0
+    """How many frames later the sound is that it says."""
 
     def layers(self, portrait: Portrait) -> Iterator[Layer]:
         """The head, frame by frame."""
@@ -42,7 +44,7 @@ class Row:
 
 def all_rows(portrait: Portrait, clip: Clip) -> list[Row]:
     """All rows that a portrait can play. `Motion.torso` follows the whole scene's real poses."""
-    test, train = torch.from_numpy(clip.test), torch.from_numpy(clip.train)
+    test = torch.from_numpy(clip.test)
     motion = following(portrait, clip)
     real = motion[test]
     stretch = (int(test[0]), int(test[-1]) + 1)
@@ -51,15 +53,14 @@ def all_rows(portrait: Portrait, clip: Clip) -> list[Row]:
     by = SHIFT if stretch[1] + SHIFT <= len(clip) else -SHIFT  # beyond the clip's end there is no sound to be wrong
     shifted = listen(portrait, clip, stretch[0] + by, stretch[1] + by)[inside]
     tracked = portrait.follow(real)
-    known = portrait.follow(motion[train])
-    if known is None:
-        known = listen(portrait, clip, int(train[0]), int(train[-1]) + 1)
-    mean = known.mean(0, keepdim=True).expand(len(test), *known.shape[1:])
+    mean = mean_cond(portrait, clip)
+    mean = mean.expand(len(test), *mean.shape[1:])
+    still = held_still(motion, clip.train)
     still = replace(
         real,
-        eyes=motion.eyes[train].mean().expand(len(test)),
-        expression=motion.expression[train].mean(0).expand(len(test), -1),
-        landmarks=motion.landmarks[train].mean(0).expand(len(test), -1, -1),
+        eyes=still.eyes.expand(len(test)),
+        expression=still.expression.expand(len(test), -1),
+        landmarks=still.landmarks.expand(len(test), -1, -1),
     )
     found = [Row("tracked", tracked, real)] if tracked is not None else []
     return [
@@ -67,8 +68,34 @@ def all_rows(portrait: Portrait, clip: Clip) -> list[Row]:
         Row("sound", sound, real),
         Row("mean lips", mean, real),
         Row("static", mean, still),
-        Row("sound shifted", shifted, real),
+        Row("sound shifted", shifted, real, by),
     ]
+
+
+def mean_cond(portrait: Portrait, clip: Clip) -> Float[Tensor, "1 *cond"]:
+    """The mean lips of the training frames, as conditioning."""
+    train = clip.train
+    known = portrait.follow(clip.motion[torch.from_numpy(train)])
+    if known is None:
+        known = listen(portrait, clip, int(train[0]), int(train[-1]) + 1)
+    return known.mean(0, keepdim=True)
+
+
+def held_still(motion: Motion, frames: np.ndarray) -> Motion:
+    """One frame with the mean face of `frames`; the pose is that of the first, to be replaced."""
+    at = torch.from_numpy(frames)
+    return replace(
+        motion[at[:1]],
+        eyes=motion.eyes[at].mean(0, keepdim=True),
+        expression=motion.expression[at].mean(0, keepdim=True),
+        landmarks=motion.landmarks[at].mean(0, keepdim=True),
+    )
+
+
+def usual_frame(clip: Clip) -> int:
+    """The training frame whose tracked face is nearest to the mean one in the picture."""
+    pixels = clip.pixels[torch.from_numpy(clip.train)]
+    return int(clip.train[int((pixels - pixels.mean(0)).square().sum((1, 2)).argmin())])
 
 
 def following(portrait: Portrait, clip: Clip) -> Motion:

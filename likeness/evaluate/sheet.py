@@ -12,12 +12,12 @@ from jaxtyping import UInt8
 from likeness.evaluate import Evaluation, metrics
 from likeness.files import write_atomically
 
-DRIVEN = ("tracked", "sound")
+DRIVEN = ("tracked", "sound", "theirs")
 STRIP = 18  # pixels of caption
 
 
 def contact_sheet(found: Evaluation, path: str | os.PathLike) -> Path:
-    """Write a PNG: widest open, closed, blink, largest yaw, worst error; real, tracked and by sound."""
+    """Write a PNG: widest open, closed, blink, largest yaw, worst error; real, tracked and by sound, or a video's."""
     path = Path(path)
     rows = ["real", *(name for name in DRIVEN if name in found.pictures)]
     chosen = choose(found)
@@ -35,7 +35,7 @@ def contact_sheet(found: Evaluation, path: str | os.PathLike) -> Path:
 def choose(found: Evaluation) -> dict[str, int]:
     """Which of the test frames are shown, by rule."""
     real = found.pictures["real"]
-    ours = found.pictures["sound"]
+    ours = found.pictures["sound" if "sound" in found.pictures else "theirs"]
     boxes = [(box["mouth"][0], box["mouth"][1], box["mouth"][2], box["mouth"][3]) for box in found.boxes]
     errors = [metrics.psnr(a, b, box) for a, b, box in zip(ours, real, boxes)]
     return {

@@ -3,46 +3,79 @@
 from __future__ import annotations
 
 import sys
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
 
-from likeness.evaluate import Evaluation
-
-COLUMNS = (
-    ("full", "full", 2),
-    ("face", "face", 2),
-    ("mouth", "mouth", 2),
-    ("ssim", "SSIM", 3),
-    ("full_own", "own torso", 2),
-    ("ssim_own", "SSIM", 3),
-    ("lmd", "LMD px", 2),
-    ("lmd_share", "LMD/eyes", 4),
-    ("opening_r", "opening r", 2),
-    ("opening_ratio", "size", 2),
-    ("jitter", "jitter px", 3),
-)
+from likeness.evaluate import Evaluation, Figures
+from likeness.evaluate.catalogue import COLUMNS, Group
 
 
 def show(found: Evaluation, console: Console | None = None) -> None:
-    """Print the table, and below it what is not a row."""
+    """Print a table for each group of columns, and below them what is not a row."""
     console = console or Console(width=None if sys.stdout.isatty() else 140)
-    title = f"{found.method}, {found.size}², {len(found.frames)} held-out frames; PSNR dB over the real torso"
-    table = Table(title=title, title_justify="left")
+    console.print(f"{found.method}, {found.size}², {len(found.frames)} frames, {found.setting}; ± half of the 95 % interval")
+    for group in get_args(Group):
+        shown = _group(found, group)
+        if shown is not None:
+            console.print(shown)
+    for line in (*_lines(found), *_checks(found)):
+        console.print(line, markup=False, highlight=False)
+
+
+def _group(found: Evaluation, group: Group) -> Table | None:
+    """The columns of a group in which there is anything; None where there is none."""
+    names = [n for n, c in COLUMNS.items() if c.group == group and any(getattr(f, n) is not None for f in found.table)]
+    if not names:
+        return None
+    table = Table(title=group, title_justify="left")
     table.add_column("driven by")
-    for _, head, _ in COLUMNS:
-        table.add_column(head, justify="right")
+    for name in names:
+        column = COLUMNS[name]
+        table.add_column(f"{column.title} {column.unit}".strip(), justify="right")
     for figures in found.table:
-        cells = [(getattr(figures, name), digits) for name, _, digits in COLUMNS]
-        table.add_row(figures.row, *("–" if value is None else f"{value:.{digits}f}" for value, digits in cells))
-    console.print(table)
-    silence, speed = found.silence, found.speed
-    console.print(
-        f"real jitter {found.real_jitter:.3f} px\nlips in silence {silence['mean']:.2f} ± {silence['std']:.2f} px open "
-        f"(voice alone {silence['ungated_mean']:.2f}), "
-        f"in real speech {silence['real_mean']:.2f} · {speed['render_fps']:.0f} frames/s rendered, "
-        f"{speed['picture_fps']:.0f} with torso and background"
-    )
+        cells = [_cell(found, figures, name) for name in names]
+        if any(cell != "–" for cell in cells):
+            table.add_row(figures.row, *cells)
+    return table
+
+
+def _cell(found: Evaluation, figures: Figures, name: str) -> str:
+    value, digits = getattr(figures, name), COLUMNS[name].digits
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}f}"
+    interval = found.intervals.get(figures.row, {}).get(name)
+    return text if interval is None else f"{text} ±{(interval[1] - interval[0]) / 2:.{digits}f}"
+
+
+def _lines(found: Evaluation) -> list[str]:
+    silence, speed, lines = found.silence, found.speed, []
+    lines.append(f"real jitter {found.real_jitter:.3f} px")
+    lines += [
+        f"detector's floor, {change}: LMD {values['lmd']:.2f} px, opening r {values['opening_r']:.2f}"
+        for change, values in found.floor.items()
+    ]
+    if silence:
+        lines.append(
+            f"lips in silence {silence['mean']:.2f} ± {silence['std']:.2f} px open (voice alone "
+            f"{silence['ungated_mean']:.2f}), in real speech {silence['real_mean']:.2f}"
+        )
+    if speed:
+        more = [f"{speed['p99_ms']:.0f} ms for the slowest of 100"] if "p99_ms" in speed else []
+        more += [f"{speed['peak_mb']:.0f} MB at most"] if "peak_mb" in speed else []
+        drawn = f"{speed['render_fps']:.0f} frames/s rendered, {speed['picture_fps']:.0f} with torso and background"
+        lines.append(", ".join([drawn, *more]))
     missed = {name: count for name, count in found.detector_missed.items() if count}
     if missed:
-        console.print(f"frames in which no face was found: {missed}")
+        lines.append(f"frames in which no face was found: {missed}")
+    return lines + [f"not measured: {name}. {why}" for name, why in found.missing.items()]
+
+
+def _checks(found: Evaluation) -> list[str]:
+    lines = []
+    for name, said in found.checks.items():
+        numbers = ", ".join(f"{key} {value:.2f}" for key, value in said.items() if isinstance(value, float))
+        lines.append(f"{name}: {'passed' if said['passed'] else 'NOT PASSED'} ({numbers})")
+    return lines

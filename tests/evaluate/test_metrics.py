@@ -120,3 +120,41 @@ def test_jitter_of_constant_velocity_is_zero_and_of_a_zigzag_is_known():
     zigzag[::2, lips, 1] += 1.5  # second difference: 3 px everywhere
     assert metrics.jitter(zigzag) == pytest.approx(3)
     assert metrics.jitter(pixels) == pytest.approx(0, abs=1e-9)
+
+
+def test_figures_of_frames_have_the_figures_as_their_mean():
+    real, drawn = points(), points(seed=1)
+    assert metrics.lip_distances(drawn, real).shape == (6,) and metrics.jolts(drawn).shape == (4,)
+    assert metrics.lip_distances(drawn, real).mean() == pytest.approx(metrics.lmd(drawn, real)[0])
+    assert metrics.jolts(drawn).mean() == pytest.approx(metrics.jitter(drawn))
+
+
+def test_boxes_of_one_pair_are_its_boxes_one_by_one():
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, 255, (40, 40, 3)).astype(np.uint8) for _ in range(2))
+    boxes = (None, (0, 0, 20, 40), (5, 6, 30, 35))
+    assert metrics.ssims(a, b, boxes) == [metrics.ssim(a, b, box) for box in boxes]
+
+
+def test_a_target_is_what_frames_are_brought_to():
+    pixels = points()
+    target = np.random.default_rng(3).uniform(0, 9, (len(mesh.SKULL), 2))
+    centres = metrics.stabilised(pixels, target)[:, list(mesh.SKULL)].mean(1)
+    assert centres == pytest.approx(np.repeat(target.mean(0)[None], 6, axis=0))
+
+
+@pytest.mark.parametrize("late", [-4, 0, 3])
+def test_lips_that_come_after_the_sound(late):
+    loud = np.random.default_rng(0).standard_normal(80).astype(np.float32)
+    opening = 0.5 * loud[10 - late : 70 - late] + 2  # frame t of the lips shows what was heard `late` frames before
+    rows = metrics.with_loudness(opening, loud, 10)
+    assert metrics.loudness_lag(rows) == late and metrics.loudness_r(rows) == pytest.approx(1, abs=1e-6)
+    assert metrics.loudness_r(metrics.with_loudness(np.full(60, 3.0), loud, 10)) == 0
+
+
+def test_beyond_its_ends_the_sound_is_as_there():
+    loud = np.arange(10, dtype=np.float32)
+    rows = metrics.with_loudness(np.zeros(4), loud, -2)
+    zero = metrics.LAGS.index(0)
+    assert rows[:, 1 + zero].tolist() == [0, 0, 0, 1]
+    assert rows[3, 1:].tolist() == [max(0, 1 - lag) for lag in metrics.LAGS]

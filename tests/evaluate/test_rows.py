@@ -6,20 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from likeness.clip import Clip
+from likeness.clip import Clip, read_picture
 from likeness.errors import BadInput
-from likeness.evaluate import Evaluation, evaluate, metrics, ranges
+from likeness.evaluate import Evaluation, evaluate, metrics, must_be_rows, openface, ranges
+from likeness.evaluate.catalogue import COLUMNS
+from likeness.evaluate.frames import check_frames, write_frames
 from likeness.evaluate.rows import DELIVERY, SHIFT, all_rows, features, following, listen, nearest
 from likeness.evaluate.sheet import choose, contact_sheet
 from likeness.evaluate.table import show
 from likeness.nn.backdrop import without_head
 
+AUE = {"aue", "aue_upper", "aue_lower"}
 ROWS = ["tracked", "sound", "mean lips", "static", "sound shifted"]
 
 
 @pytest.fixture(scope="module")
-def found(portrait, clip) -> Evaluation:
-    return evaluate(portrait, clip)
+def found(portrait, clip, experts) -> Evaluation:
+    return evaluate(portrait, clip, experts=experts)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def test_nearest_shows_training_pictures(clip):
 
 
 def test_the_table_is_what_the_metrics_give(found, portrait, clip, driven):
-    assert [f.row for f in found.table] == [*ROWS, "nearest frame"]
+    assert [f.row for f in found.table] == [*ROWS, "nearest frame", "real"]
     assert found.frames == clip.test.tolist() and found.size == 256
     pasted, scale = [], 256 / clip.camera.size[0]
     for t, layer in zip(clip.test, driven["sound"].layers(portrait)):
@@ -83,10 +86,75 @@ def test_the_table_is_what_the_metrics_give(found, portrait, clip, driven):
         assert getattr(found["sound"], name) == pytest.approx(wanted, abs=1e-3) and 0 < wanted < 1
     near = [metrics.psnr(a, b) for a, b in zip(nearest(clip, 256), real)]
     assert found["nearest frame"].full == pytest.approx(np.mean(near), abs=0.01) and found["nearest frame"].ssim_own is None
-    for figures in found.table:
+    for figures in found.table[:-1]:
         assert all(np.isfinite(v) for v in (figures.full, figures.face, figures.mouth, figures.lmd, figures.jitter))
     assert found["tracked"].full > 25 and all(value > 0 for value in found.speed.values())
     assert found.detector_missed["real"] == 0
+
+
+def test_every_row_has_what_can_be_measured_of_it(found):
+    own = {"full_own", "ssim_own", "ms_ssim_own", "lpips_own", "fid_own"}
+    for row in ("tracked", "sound", "mean lips", "static", "sound shifted"):
+        assert all(getattr(found[row], name) is not None for name in set(COLUMNS) - AUE)
+    known = {name for name in COLUMNS if getattr(found["nearest frame"], name) is not None}
+    assert known == set(COLUMNS) - AUE - own
+    difference = np.mean(
+        [np.abs(a.astype(float) - b).mean() / 255 for a, b in zip(found.pictures["sound"], found.pictures["real"])]
+    )
+    assert found["sound"].lpips_own == pytest.approx(difference, rel=1e-4)
+    assert found["nearest frame"].fid >= 0 and found["sound"].sync_offset in range(-15, 16)
+
+
+def test_the_real_row_is_its_own_or_the_floor(found):
+    real = found["real"]
+    pictures = {n for n in COLUMNS if n.startswith(("full", "ssim", "ms_ssim", "lpips", "fid")) or n in ("face", "mouth")}
+    assert {n for n in COLUMNS if getattr(real, n) is not None} == set(COLUMNS) - pictures - AUE
+    assert real.jitter == found.real_jitter and real.seam > 0
+    assert set(found.floor) == {"jpeg 90", "half a pixel"} and real.lmd == found.floor["jpeg 90"]["lmd"]
+    assert 0 < real.lmd < found["static"].lmd and real.opening_r > found["static"].opening_r
+    assert real.upper < found["static"].upper and real.lower < found["static"].lower
+
+
+def test_intervals_hold_the_figures_that_frames_have(found):
+    assert set(found.intervals) == {f.row for f in found.table}
+    for figures in found.table:
+        its = found.intervals[figures.row]
+        assert {n for n in COLUMNS if getattr(figures, n) is not None} - set(its) <= {"fid", "fid_own"}
+        for name in ("full", "mouth", "lmd", "jitter", "flicker", "seam", "upper", "ms_ssim_own"):
+            if name in its:
+                assert its[name][0] <= getattr(figures, name) <= its[name][1]
+
+
+def test_checks_and_what_is_missing(found, clip):
+    assert set(found.checks) == {"mismatched sound", "leak"}
+    wrong = found.checks["mismatched sound"]
+    assert wrong["mouth_db"] == pytest.approx(found["mean lips"].mouth - found["sound shifted"].mouth)
+    assert wrong["lmd_px"] == pytest.approx(found["sound shifted"].lmd - found["mean lips"].lmd)
+    assert -1 <= found.checks["leak"]["r_leak"] <= 1
+    assert set(found.missing) == {"aue"} and "OpenFace" in found.missing["aue"]
+    assert {"median_ms", "p99_ms", "render_fps"} <= set(found.speed) and found.machine["cores"] >= 1
+    assert found.speed["p99_ms"] >= found.speed["median_ms"] > 0
+
+
+def test_nothing_stands_in_for_what_is_not_there(portrait, clip, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIKENESS_ASSETS", str(tmp_path))
+    units = tmp_path / "units"
+    units.mkdir()
+    columns = ", ".join(f"{unit}_r" for unit in openface.UPPER + openface.LOWER)
+    for row, value in (("real", "1.0"), ("sound", "3.0")):
+        lines = [f"{t}, 1, " + ", ".join([value] * 17) for t in range(1, len(clip.test) + 1)]
+        (units / f"{row}.csv").write_text("\n".join([f"frame, success, {columns}", *lines]))
+    found = evaluate(portrait, clip, openface.files(units))
+    for name in ("lpips", "lpips_own", "fid", "fid_own", "sync_c", "sync_d", "sync_offset"):
+        assert all(getattr(figures, name) is None for figures in found.table)
+    assert set(found.missing) == {"lpips", "fid", "sync"} and json.dumps(found.as_json())
+    assert found["sound"].aue == pytest.approx(4 * 17) and found["sound"].aue_upper == pytest.approx(4 * 8)
+    assert found["tracked"].aue is None and found.intervals["sound"]["aue"] == pytest.approx([68, 68])
+    (units / "nobody.csv").write_text("")
+    with pytest.raises(BadInput, match="no row 'nobody'"):
+        evaluate(portrait, clip, openface.files(units))
+    with pytest.raises(BadInput, match=r"real\.csv"):
+        must_be_rows({"sound": units / "sound.csv"}, ["sound", "real"])
 
 
 def test_it_can_be_printed_written_and_seen(found, tmp_path, capsys):
@@ -97,7 +165,14 @@ def test_it_can_be_printed_written_and_seen(found, tmp_path, capsys):
     held_out = [t for start, stop in again["split"]["test"] for t in range(start, stop)]
     assert held_out == again["frames"] and again["split"]["train"][-1][1] <= held_out[0]
     show(found)
-    assert "sound shifted" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "sound shifted" in printed and "±" in printed and "leak: " in printed and "not measured: aue" in printed
+    folder = write_frames(found, tmp_path / "frames")
+    first = folder / "sound_shifted" / f"{found.frames[0]:06d}.png"
+    assert np.array_equal(read_picture(first), found.pictures["sound shifted"][0])  # without loss
+    assert {p.name.replace("_", " ") for p in folder.iterdir()} == {"real", *ROWS}
+    with pytest.raises(BadInput, match="not an empty folder"):
+        check_frames(folder)
     path = contact_sheet(found, tmp_path / "sheet.png")
     assert path.stat().st_size > 10000
     chosen = choose(found)

@@ -1,0 +1,101 @@
+"""What a comparison found: entries, failures, and where it was measured."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from likeness.compare.entries import Entry, Failure
+from likeness.compare.players import Sound
+from likeness.compare.portraits import Settings
+from likeness.compare.tables import HEADS, Line, lines_of, marked, references
+from likeness.errors import LikenessError
+
+FORMAT = "likeness-comparison"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found and wrote to `folder`: report.html, report.json, table.csv, table.tex, portraits/, videos/."""
+
+    folder: Path
+    clip: str
+    """Name of the clip's folder."""
+    frames: int
+    """Held out."""
+    settings: Settings
+    entries: list[Entry]
+    failures: list[Failure]
+    provenance: dict[str, str | int | float | None]
+    sounds: list[Sound]
+    real_film: Path | None = None
+    seconds: float = 0.0
+    """That all of it took."""
+    lines: list[Line] = field(init=False)
+    """The table: each entry by sound, then what it is read against."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lines", [*lines_of(self.entries), *references(self.entries)])
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.folder / "report.html"
+
+    @property
+    def marks(self) -> dict[str, dict[str, str]]:
+        """By column: "best" and "second" by name."""
+        found = marked(self.lines, HEADS)
+        return {
+            column: {line.name: mark for line, mark in zip(self.lines, column_marks) if mark is not None}
+            for column, column_marks in found.items()
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but pictures. What is no number (a correlation with nothing) is null."""
+        return _plain(
+            {
+                "format": FORMAT,
+                "version": 1,
+                "clip": self.clip,
+                "frames": self.frames,
+                "settings": asdict(self.settings),
+                "seconds": round(self.seconds, 1),
+                "provenance": self.provenance,
+                "sounds": [{"key": sound.key, "title": sound.title} for sound in self.sounds],
+                "marks": self.marks,
+                "entries": [entry.as_json() for entry in self.entries],
+                "failures": [failure.as_json() for failure in self.failures],
+            }
+        )
+
+    def must_be_whole(self) -> None:
+        """Raise what went wrong, if anything did: the first failure's kind of error."""
+        if not self.failures:
+            return
+        first = self.failures[0]
+        if not isinstance(first.error, LikenessError):
+            raise first.error
+        others = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
+        raise type(first.error)(f"{first.name}{others}: {first.text} What was made is in {self.report}.") from first.error
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a report.json is a comparison's."""
+    try:
+        held = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(held, dict) and held.get("format") == FORMAT
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {str(key): _plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,106 @@
+"""Videos of the same sound side by side: written small, played as one."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from likeness import audio
+from likeness.clip import Clip
+from likeness.compare import inline
+from likeness.progress import Progress
+from likeness.video import FPS, Writer
+
+LONGEST_S = 60.0  # of a sound in the report: a minute of 512² is a megabyte or two for each portrait
+CRF = 24  # half the bytes of what `speak` writes, before losses can be seen at this size
+Image = UInt8[np.ndarray, "height width 3"]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What all portraits of a comparison say."""
+
+    key: str
+    """Begins the names of its videos."""
+    title: str
+    waveform: Float[np.ndarray, " samples"]
+    """Mono at `audio.RATE`."""
+    note: str = ""
+
+    @property
+    def frames(self) -> int:
+        """Of each video of it."""
+        return min(audio.frames_in(len(self.waveform)), round(LONGEST_S * FPS))
+
+    @property
+    def cut(self) -> str:
+        """What is to be said where only its beginning is shown."""
+        seconds = len(self.waveform) / audio.RATE
+        return f"The first {LONGEST_S:.0f} s of {seconds:.0f}." if seconds > LONGEST_S + 1 / FPS else ""
+
+
+def held_out(clip: Clip) -> Sound:
+    """The sound of the clip's test frames, from the first to the last."""
+    first, last = int(clip.test[0]), int(clip.test[-1])
+    waveform = audio.load(clip.audio)[first * audio.HOP : (last + 1) * audio.HOP]
+    note = "Frames that no portrait has learned from; head and eyes move as they really did. This is what the tables measure."
+    return Sound("held-out", "The clip's own held-out sound", waveform, note)
+
+
+def film(path: Path, pictures: Iterable[Image], sound: Sound, label: str) -> Path:
+    """Write pictures, as many as the sound has, with the sound. Raises what `Writer` does."""
+    chosen = islice(pictures, sound.frames)
+    first = next(iter(chosen))
+    size = (first.shape[1], first.shape[0])
+    with Progress() as progress, Writer(path, size, FPS, sound=(sound.waveform, audio.RATE), crf=CRF) as video:
+        progress.begin(label, sound.frames)
+        video.write(first)
+        progress.advance(label)
+        for picture in chosen:
+            video.write(picture)
+            progress.advance(label)
+    return path
+
+
+def every_frame(shown: dict[int, Image], start: int, stop: int) -> Iterable[Image]:
+    """Pictures by frame as a video of all frames start .. stop-1; one that is missing repeats the one before."""
+    picture = shown[min(shown)]
+    for frame in range(start, stop):
+        picture = shown.get(frame, picture)
+        yield picture
+
+
+def player(sound: Sound, films: dict[str, tuple[str, Path]]) -> str:
+    """Tiles that play as one. `films` maps a name to its CSS class and its file; the first one is heard."""
+    tiles = "".join(_tile(name, kind, path, muted=i > 0) for i, (name, (kind, path)) in enumerate(films.items()))
+    last = max(sound.frames - 1, 0)
+    notes = " ".join(note for note in (sound.note, sound.cut) if note)
+    return f"""<section class="player" data-sound="{sound.key}" data-fps="{FPS:g}" data-frames="{sound.frames}">
+<h3>{html.escape(sound.title)}</h3><p class="soft">{html.escape(notes)}</p>
+<div class="tiles">{tiles}</div>
+<div class="controls" hidden>
+<button type="button" class="play" aria-label="Play or pause all">Play</button>
+<button type="button" class="back" aria-label="One frame back">‹</button>
+<button type="button" class="on" aria-label="One frame on">›</button>
+<input class="seek" type="range" min="0" max="{last}" value="0" step="1" aria-label="Frame">
+<output class="time">0.00 s</output>
+<label>speed <select class="rate"><option value="1">1×</option><option value="0.5">½×</option>
+<option value="0.25">¼×</option></select></label>
+<label><input class="loop" type="checkbox" checked> again</label>
+<label><input class="sound" type="checkbox" checked> sound</label>
+</div></section>"""
+
+
+def _tile(name: str, kind: str, path: Path, muted: bool) -> str:
+    label = html.escape(name)
+    silent = " muted" if muted else ""
+    return (
+        f'<figure class="{kind}"><video controls playsinline preload="auto"{silent} aria-label="{label}" '
+        f'src="{inline.video(path)}"></video><figcaption><i class="swatch"></i>{label}</figcaption></figure>'
+    )

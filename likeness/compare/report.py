@@ -1,0 +1,320 @@
+"""report.html: one file that loads nothing. Its looks are in page.css, what moves in page.js."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from importlib.resources import files
+from string import Template
+
+import numpy as np
+
+from likeness.clip import Clip
+from likeness.compare import inline
+from likeness.compare.comparison import Comparison
+from likeness.compare.entries import Entry, real_points, span
+from likeness.compare.maps import heat, layout, mean_face, outlined, scale
+from likeness.compare.markup import count, fact_table, hue, name_tag, table
+from likeness.compare.openings import chart
+from likeness.compare.players import player
+from likeness.compare.tables import COSTS, HEADS, all_lines, cost_lines, groups, lines_of, shown, shown_heads
+from likeness.compare.worst import close_up, worst
+from likeness.evaluate import metrics
+from likeness.video import FPS
+
+MEAN_OF = 40  # real pictures of which the mean face is made
+
+
+def as_html(found: Comparison, clip: Clip) -> str:
+    """The page. Reads the clip's real pictures where it shows them."""
+    sections = {
+        "Figures": figures_section(found),
+        "Side by side": players_section(found),
+        "Where they err": maps_section(found, clip),
+        "Lips over time": curves_section(found, clip),
+        "Worst frames": worst_section(found, clip),
+        "What they cost": costs_section(found),
+        "All rows": rows_section(found),
+        "How it was measured": measured_section(found),
+    }
+    present = {title: body for title, body in sections.items() if body}
+    settings = found.settings
+    title = f"Comparison on {found.clip}"
+    about = (
+        f"{count(len(found.entries), 'entry', 'entries')} on {found.frames} held-out frames "
+        f"({found.frames / FPS:.1f} s), {settings.size}², preset {settings.preset}, seed {settings.seed}. "
+        f"{str(found.provenance['date'])[:10]}, {found.seconds / 60:.0f} min in all."
+    )
+    parts = {
+        "title": html.escape(title),
+        "about": html.escape(about),
+        "failures": failures_part(found),
+        "summary": summary_part(found),
+        "contents": " ".join(f'<a href="#{_id(name)}">{name}</a>' for name in present),
+        "sections": "\n".join(f'<h2 id="{_id(name)}">{name}</h2>\n{body}' for name, body in present.items()),
+        "style": _asset("page.css"),
+        "script": _asset("page.js"),
+    }
+    return Template(_asset("page.html")).substitute(parts)
+
+
+def failures_part(found: Comparison) -> str:
+    """What could not be compared, and why."""
+    if not found.failures:
+        return ""
+    told = "".join(
+        f"<li><strong>{html.escape(f.name)}</strong>, while {html.escape(f.work)}: {html.escape(f.text)}</li>"
+        for f in found.failures
+    )
+    return f'<div class="failures"><p>Not compared:</p><ul>{told}</ul></div>'
+
+
+def summary_part(found: Comparison) -> str:
+    """In how many columns each is best."""
+    columns = [held for held in found.marks.values() if held]
+    if not columns:
+        return ""
+    items = []
+    for place, entry in enumerate(found.entries):
+        best, second = (sum(held.get(entry.name) == mark for held in columns) for mark in ("best", "second"))
+        swatch = name_tag(entry.name, place)
+        told = f"best in {best} of {count(len(columns), 'column', 'columns')}, second in {second}"
+        items.append(f"<li>{swatch}<br><span>{told}</span></li>")
+    return f'<ul class="summary" aria-label="Columns in which each is best">{"".join(items)}</ul>'
+
+
+def figures_section(found: Comparison) -> str:
+    """By sound; then, as the upper bound, by tracked lips."""
+    if not found.entries:
+        return ""
+    text = (
+        "<p>Each says the held-out sound, with the head and the eyes of the real frames. <b>Best</b> is bold on green, second "
+        "underlined, as the figures are shown: equal figures share a place. Held still, nearest frame and the real person are "
+        "there to read the others by. "
+    )
+    if any(entry.intervals for entry in found.entries):
+        text += "Below a figure stands its confidence interval: where two overlap, the order may be chance. "
+    text += "A lone difference of .2 dB may be no more than another seed's.</p>"
+    sizes = {entry.size for entry in found.entries}
+    if len(sizes) > 1:
+        text += f"<p>Sizes differ ({', '.join(f'{size}²' for size in sorted(sizes))}): what is in px cannot be compared.</p>"
+    for entry in found.entries:
+        if len(entry.found.frames) < found.frames:
+            fewer = f"{html.escape(entry.name)} shows only {len(entry.found.frames)} of the {found.frames} frames."
+            text += f"<p>{fewer} Its figures are of these.</p>"
+    tracked = lines_of(found.entries, "tracked")
+    bound = ""
+    if tracked:
+        bound = (
+            '<h3>With tracked lips</h3><p class="soft">The lips of the real frames instead of sound: how well each could draw '
+            "if it heard perfectly. Methods that only sound can move have no such row.</p>"
+            + table([*tracked, found.lines[-1]], HEADS)
+        )
+    tables = "".join(
+        (f"<h3>{html.escape(group.capitalize())}</h3>" if group else "") + table(found.lines, heads)
+        for group, heads in groups(shown_heads(found.lines, HEADS)).items()
+    )
+    return text + tables + _checks(found.entries) + bound
+
+
+def _checks(entries: Sequence[Entry]) -> str:
+    """What evaluations check besides their figures, and who passed."""
+    names = list(dict.fromkeys(name for entry in entries for name in entry.checks))
+    if not names:
+        return ""
+    words = {True: "passed", False: "<strong>failed</strong>", None: "–"}
+    top = "".join(f'<th scope="col">{html.escape(name.replace("_", " "))}</th>' for name in names)
+    rows = "".join(
+        f'<tr><th scope="row">{name_tag(entry.name, place)}</th>'
+        + "".join(f"<td>{words[entry.checks.get(name, {}).get('passed')]}</td>" for name in names)
+        + "</tr>"
+        for place, entry in enumerate(entries)
+        if entry.checks
+    )
+    return f'<h3>Checks</h3><div class="wide"><table><thead><tr><th></th>{top}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def players_section(found: Comparison) -> str:
+    """One player for each sound."""
+    players = []
+    for sound in found.sounds:
+        films = {}
+        if sound.key == "held-out" and found.real_film is not None:
+            films["real"] = ("", found.real_film)
+        films |= {e.name: (hue(i), e.films[sound.key]) for i, e in enumerate(found.entries) if sound.key in e.films}
+        if films:
+            players.append(player(sound, films))
+    return "\n".join(players)
+
+
+def maps_section(found: Comparison, clip: Clip) -> str:
+    """Heat maps on one scale."""
+    if not found.entries:
+        return ""
+    face = layout(clip)
+    top = float(np.ceil(max(np.percentile(entry.errors.values, 99.5) for entry in found.entries)))
+    frames = [int(t) for t in clip.test[:: max(1, len(clip.test) // MEAN_OF)]]
+    size = found.settings.size
+    mean = mean_face((clip.image(t, size) for t in frames), real_points(clip, frames, size), face)
+    reference = inline.jpeg(outlined(mean, face))
+    tiles = [f'<figure><img src="{reference}" alt="The mean real face"><figcaption>the mean real face</figcaption></figure>']
+    for place, entry in enumerate(found.entries):
+        picture = inline.png(outlined(heat(entry.errors.values, top), face))
+        means = "".join(f"<dt>{name}</dt><dd>{value:.1f}</dd>" for name, value in entry.errors.regions.items())
+        label = f"Error of {html.escape(entry.name)} over the face"
+        tiles.append(
+            f'<figure class="{hue(place)}"><img src="{picture}" alt="{label}"><figcaption>{name_tag(entry.name, place)}'
+            f"<dl>{means}</dl></figcaption></figure>"
+        )
+    return (
+        "<p>Mean absolute error of the finished pictures by sound, in grey levels of 255; every frame is turned and scaled so "
+        "that the skull stands still. What lies round the face is also the torso's and hair's.</p>"
+        f'<div class="scale"><span>0</span><img src="{inline.png(scale())}" alt="Colours from no error to the most">'
+        f'<span>{top:.0f} and more</span></div><div class="tiles maps">{"".join(tiles)}</div>'
+    )
+
+
+def curves_section(found: Comparison, clip: Clip) -> str:
+    """Lip opening of each against the real one."""
+    charts = []
+    shares = [_relative(entry, [*entry.opening, *entry.real_opening]) for entry in found.entries]
+    top = max((value for values in shares for value in values if value is not None), default=0.0)
+    for place, entry in enumerate(found.entries):
+        drawn, real = entry.opening, entry.real_opening
+        figures = entry.figures
+        told = f"r = {shown(figures.opening_r, 2)}, size {shown(figures.opening_ratio, 2)}"
+        missed = sum(value is None for value in drawn)
+        if missed:
+            told += f", no face found in {count(missed, 'frame', 'frames')}"
+        drawing = chart(entry.name, drawn, real, entry.found.frames, span(clip), top * entry.size)
+        caption = f'<figcaption>{name_tag(entry.name, place)} <span class="soft">{told}</span></figcaption>'
+        charts.append(f'<figure class="{hue(place)}">{caption}<div class="wide plain">{drawing}</div></figure>')
+    if not charts:
+        return ""
+    return (
+        "<p>Distance of the inner lips in pixels: the real person's in grey, each portrait's in its colour. The upright line "
+        "is where the player of the held-out sound stands; a click goes there.</p>"
+        f'<div class="charts" data-follows="held-out">{"".join(charts)}</div>'
+    )
+
+
+def worst_section(found: Comparison, clip: Clip) -> str:
+    """Each entry's worst mouths beside the real frame and what the others made of it."""
+    if not found.entries:
+        return ""
+    chosen: dict[int, list[int]] = {}
+    for place, entry in enumerate(found.entries):
+        for t in worst(entry.mouth, entry.found.frames):
+            chosen.setdefault(t, []).append(place)
+    head = "".join(f'<th scope="col">{name_tag(entry.name, place)}</th>' for place, entry in enumerate(found.entries))
+    rows = [_worst_row(found, clip, t, chosen[t]) for t in sorted(chosen)]
+    return (
+        "<p>For each the frames in which its mouth is farthest from the real one (PSNR in the mouth box of the picture as "
+        "shown, half a second apart or more), framed in its colour; beside them what the others made of the same moment.</p>"
+        f'<div class="wide plain"><table class="worst"><thead><tr><th></th><th scope="col">real</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _worst_row(found: Comparison, clip: Clip, t: int, its: list[int]) -> str:
+    size = found.settings.size
+    tiles = [f"<td>{_close_up(clip, t, size, clip.image(t, size), f'real, frame {t}')}</td>"]
+    for place, entry in enumerate(found.entries):
+        if t not in entry.shown:
+            tiles.append("<td>–</td>")
+            continue
+        picture = _close_up(clip, t, entry.size, entry.shown[t], f"{html.escape(entry.name)}, frame {t}")
+        error = entry.mouth[entry.found.frames.index(t)]
+        kind = f"{hue(place)} its" if place in its else hue(place)
+        tiles.append(f'<td class="{kind}">{picture}<div>{error:.1f} dB</div></td>')
+    return f'<tr><th scope="row">frame {t}<br>{(t - span(clip)[0]) / FPS:.2f} s</th>{"".join(tiles)}</tr>'
+
+
+def _close_up(clip: Clip, t: int, size: int, picture: np.ndarray, alt: str) -> str:
+    (points,) = real_points(clip, [t], size)
+    return f'<img src="{inline.jpeg(close_up(picture, metrics.face_box(points, size)))}" alt="{alt}">'
+
+
+def costs_section(found: Comparison) -> str:
+    """Seconds, megabytes, frames a second."""
+    lines = cost_lines(found.entries)
+    if not lines:
+        return ""
+    load = found.provenance["load before"]
+    busy = (
+        "" if load is None else f" The machine's load was {load} when the comparison began; on a busy one speeds are too low."
+    )
+    return (
+        f"<p>Speed with features given and nothing encoded; {FPS:g} frames/s is as fast as it plays.{busy} Training: seconds "
+        "in its steps, as the run's log has them, without what lies before, between and after; empty where there is no log.</p>"
+        + table(lines, COSTS)
+        + _silence(found.entries)
+    )
+
+
+def _silence(entries: Sequence[Entry]) -> str:
+    told = [(place, entry.name, entry.found.silence) for place, entry in enumerate(entries) if entry.found.silence]
+    if not told:
+        return ""
+    rows = "".join(
+        f"<tr><th scope='row'>{name_tag(name, place)}</th><td>{held['mean']:.2f} ± {held['std']:.2f}</td>"
+        f"<td>{held['ungated_mean']:.2f} ± {held['ungated_std']:.2f}</td><td>{held['real_mean']:.2f}</td></tr>"
+        for place, name, held in told
+    )
+    return (
+        '<h3>Lips in silence</h3><p class="soft">How far they stand open without sound, px: as served, where a gate closes the '
+        'mouth, and by the voice alone; beside it the real mean in speech.</p><div class="wide"><table><thead><tr><th></th>'
+        '<th scope="col">as served</th><th scope="col">voice alone</th><th scope="col">real, speaking</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def rows_section(found: Comparison) -> str:
+    """Every row of every evaluation, folded."""
+    lines = all_lines(found.entries)
+    if not lines:
+        return ""
+    return (
+        f"<details><summary>{count(len(lines), 'row', 'rows')}: whatever drives the lips</summary>"
+        '<p class="soft">Sound shifted is the wrong sound, and must be worse than mean lips. Nothing is marked here.</p>'
+        + table(lines, HEADS, rows=True)
+        + "</details>"
+    )
+
+
+def measured_section(found: Comparison) -> str:
+    """Recipes, split, delivery; machine, versions, commit."""
+    facts = {name: "not known" if value is None else str(value) for name, value in found.provenance.items()}
+    recipes: dict[str, str] = {}
+    for entry in found.entries:
+        recipes |= entry.found.recipes
+    told = f"<h3>Where</h3>{fact_table(facts)}"
+    if recipes:
+        first = found.entries[0].found
+        ranges = {part: ", ".join(f"{a}–{b - 1}" for a, b in pieces) for part, pieces in first.split.items()}
+        absent = {f"{measure}, not measured": why for entry in found.entries for measure, why in entry.missing.items()}
+        missed = {f"no face found, {e.name}": _missed(e) for e in found.entries if _missed(e)}
+        delivery = ", ".join(f"{name} {value}" for name, value in first.delivery.items())
+        frames = {f"frames, {part}": text for part, text in ranges.items()}
+        told = (
+            f'<h3>Recipes</h3><p class="soft">Figures of the same recipe can be compared.</p>{fact_table(recipes, code=True)}'
+            f"<h3>Frames and delivery</h3>{fact_table({**frames, 'spoken with': delivery, **missed, **absent})}{told}"
+        )
+    return told
+
+
+def _missed(entry: Entry) -> str:
+    return ", ".join(f"{row} {count}" for row, count in entry.found.detector_missed.items() if count)
+
+
+def _relative(entry: Entry, values: Sequence[float | None]) -> list[float | None]:
+    """Pixels as shares of the picture's side."""
+    return [None if value is None else value / entry.size for value in values]
+
+
+def _id(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _asset(name: str) -> str:
+    return (files("likeness.compare") / name).read_text(encoding="utf-8")

@@ -1,0 +1,264 @@
+"""The judge: holds the real frames of a clip, and measures rows of finished pictures against them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+
+from likeness import audio
+from likeness.clip import Clip
+from likeness.evaluate import floor, metrics, seam, syncnet
+from likeness.evaluate.detection import detect
+from likeness.evaluate.experts import Experts
+from likeness.evaluate.fid import frechet
+from likeness.evaluate.figures import Figures, Pictures, ranges
+from likeness.evaluate.flicker import Flow, flows, warping_errors
+from likeness.evaluate.intervals import Sample
+from likeness.evaluate.multiscale import SMALLEST, ms_ssim
+from likeness.evaluate.signals import errors
+
+Pixels = Float[np.ndarray, "time 478 2"]
+Picture = UInt8[np.ndarray, "height width 3"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One row: what its figures are made of."""
+
+    row: str
+    samples: dict[str, Sample]
+    """By field of `Figures`."""
+    plain: dict[str, float]
+    """Figures that no frame has by itself."""
+    pixels: Pixels
+    """Landmarks that the tracker found."""
+
+    def with_samples(self, more: dict[str, Sample]) -> Measured:
+        """The same row, with more figures."""
+        return replace(self, samples=self.samples | more)
+
+    def without(self, *fields: str) -> Measured:
+        """The same row, less some figures."""
+        return replace(self, samples={name: sample for name, sample in self.samples.items() if name not in fields})
+
+    @property
+    def figures(self) -> Figures:
+        return Figures(self.row, **{name: sample.figure for name, sample in self.samples.items()}, **self.plain)
+
+    @cached_property
+    def intervals(self) -> dict[str, list[float]]:
+        return {name: sample.interval() for name, sample in self.samples.items()}
+
+
+class Judge:
+    """Of the frames `frames` of a clip at `size`²."""
+
+    def __init__(self, clip: Clip, frames: np.ndarray, size: int, experts: Experts) -> None:
+        self.clip, self.frames, self.size, self.experts = clip, frames, size, experts
+        self.missed: dict[str, int] = {}
+        self.missing = dict(experts.missing)
+        self.real: Pictures = [clip.image(int(t), size) for t in frames]
+        tracked = clip.pixels[torch.from_numpy(frames)].numpy() * (size / clip.camera.size[0])
+        self.faces = [metrics.face_box(p, size) for p in tracked]
+        self.mouths = [metrics.mouth_box(p, size) for p in tracked]
+        self.real_pixels = self.detect("real", self.real)
+        self.sound = Sound(audio.load(clip.audio))
+        if size < SMALLEST:
+            self.missing["ms_ssim"] = f"MS-SSIM needs pictures of at least {SMALLEST} pixels to a side, these have {size}."
+
+    @cached_property
+    def pieces(self) -> list[tuple[slice, int, int]]:
+        """Runs of frames without gaps: where they are among those measured, and their first and last (exclusive)."""
+        found, at = [], 0
+        for start, stop in ranges(self.frames):
+            found.append((slice(at, at + stop - start), start, stop))
+            at += stop - start
+        return found
+
+    @cached_property
+    def bands(self) -> list[Bool[np.ndarray, "size size"]]:
+        """Where head and body meet."""
+        return [seam.band(self.clip.parts(int(t)), self.size) for t in self.frames]
+
+    @cached_property
+    def moved(self) -> list[Flow | None]:
+        """Flow from each real frame to the next; None across cuts, jumps and gaps."""
+        jumps = {*self.clip.breaks, *(start for start, _ in self.clip.scenes)}
+        near = [b - a == 1 and int(b) not in jumps for a, b in zip(self.frames, self.frames[1:])]
+        return flows(self.real, np.array(near, bool))
+
+    @cached_property
+    def real_features(self) -> Float[np.ndarray, "time 2048"]:
+        """Inception's, for FID."""
+        return self._features(self.real)
+
+    def detect(self, name: str, pictures: Iterable[Picture]) -> Pixels:
+        """Landmarks of pictures; how many were missed is noted under `name`."""
+        pixels, self.missed[name] = detect(name, pictures)
+        return pixels
+
+    def row(self, name: str, pasted: Pictures | None, own: Pictures | None, sound: Sound | None = None) -> Measured:
+        """A row of finished pictures: over the real torso, with their own, or one of both. `sound` is what they are meant to
+        say (None: what was really said)."""
+        shown = own if own is not None else pasted
+        if shown is None:
+            raise ValueError(f"row {name!r}: no pictures")
+        pixels = self.detect(name, shown)
+        samples = self._boxes(shown if pasted is None else pasted)
+        samples |= {} if pasted is None else self._frames(pasted, "")
+        samples |= {} if own is None else self._frames(own, "_own")
+        samples |= self._landmarks(pixels) | self._time(shown) | self._heard(shown, pixels, sound or self.sound)
+        plain = self._distance("fid", pasted) | self._distance("fid_own", own)
+        return Measured(name, samples, plain, pixels)
+
+    def real_row(self) -> tuple[Measured, dict[str, dict[str, float]]]:
+        """The real frames themselves: their own movement, and where a row is compared with them, what is left when they
+        are hardly changed (JPEG). Beside it, the floor of the detector by each change."""
+        changed = floor.changed(self.real)
+        found = {n: floor.unshifted(n, self.detect(f"real, {n}", pictures)) for n, pictures in changed.items()}
+        floors = {n: self._landmarks(pixels) for n, pixels in found.items()}
+        name = next(iter(changed))  # re-encoded
+        samples = floors[name] | self._time(changed[name])
+        own = {"jitter": Sample(metrics.jolts(self.real_pixels))} | self._time(self.real)
+        del own["seam"]  # against itself it is zero: the changed one's stays
+        samples |= own | self._heard(self.real, self.real_pixels, self.sound)
+        compared = ("lmd", "lmd_share", "opening_r", "opening_ratio", "upper", "lower")
+        values = {n: {f: its[f].figure for f in compared} for n, its in floors.items()}
+        return Measured("real", samples, {}, self.real_pixels), values
+
+    def about(self) -> dict[str, Any]:
+        """Where on the real frames was looked, and what they show: fields of `Evaluation`."""
+        at = torch.from_numpy(self.frames)
+        return {
+            "boxes": [{"face": list(f), "mouth": list(m)} for f, m in zip(self.faces, self.mouths)],
+            "curves": {
+                "opening": metrics.opening(self.real_pixels).tolist(),
+                "eyes": self.clip.motion.eyes[at].tolist(),
+                "yaw": torch.asin(self.clip.motion.pose[at, 0, 2].clamp(-1, 1)).tolist(),
+            },
+        }
+
+    # ---- what is measured
+
+    def _frames(self, pictures: Pictures, ending: str) -> dict[str, Sample]:
+        """Whole frames against the real ones, in the fields with this ending."""
+        pairs = list(zip(pictures, self.real))
+        found = {f"full{ending}": _each(metrics.psnr, pairs), f"ssim{ending}": _each(metrics.ssim, pairs)}
+        if self.size >= SMALLEST:
+            found[f"ms_ssim{ending}"] = _each(ms_ssim, pairs)
+        if self.experts.lpips is not None:
+            found[f"lpips{ending}"] = _each(self._lpips, pairs)
+        return found
+
+    def _boxes(self, pictures: Pictures) -> dict[str, Sample]:
+        """Face and mouth against the real ones."""
+        both = list(zip(pictures, self.real, self.faces, self.mouths))
+        alike = np.array([metrics.ssims(a, b, (face, mouth)) for a, b, face, mouth in both])
+        return {
+            "face": Sample(np.array([metrics.psnr(a, b, face) for a, b, face, _ in both])),
+            "mouth": Sample(np.array([metrics.psnr(a, b, mouth) for a, b, _, mouth in both])),
+            "ssim_face": Sample(alike[:, 0]),
+            "ssim_mouth": Sample(alike[:, 1]),
+        }
+
+    def _landmarks(self, pixels: Pixels) -> dict[str, Sample]:
+        """Against the real frames' landmarks."""
+        distance = metrics.lip_distances(pixels, self.real_pixels)
+        both = np.stack([metrics.opening(pixels), metrics.opening(self.real_pixels)], axis=1).astype(np.float64)
+        upper, lower = errors(pixels, self.real_pixels)
+        return {
+            "lmd": Sample(distance),
+            "lmd_share": Sample(distance / metrics.interocular(self.real_pixels)),
+            "opening_r": Sample(both, lambda rows: metrics.follows(rows[:, 0], rows[:, 1])[0]),
+            "opening_ratio": Sample(both, lambda rows: metrics.follows(rows[:, 0], rows[:, 1])[1]),
+            "jitter": Sample(metrics.jolts(pixels)),
+            "upper": Sample(upper),
+            "lower": Sample(lower),
+        }
+
+    def _time(self, pictures: Pictures) -> dict[str, Sample]:
+        """What happens from frame to frame, and where head and body meet."""
+        seen = [(a, b, where) for a, b, where in zip(pictures, self.real, self.bands) if where.any()]
+        found = {}
+        warped = warping_errors(pictures, self.moved)
+        if len(warped):
+            found["flicker"] = Sample(warped)
+        if seen:
+            found["seam"] = Sample(np.array([seam.error(a, b, where) for a, b, where in seen]))
+            found["seam_edge"] = Sample(np.array([seam.edge(a, where) for a, _, where in seen]))
+        else:
+            self.missing["seam"] = "In no frame do head and body meet, so there is no seam."
+        return found
+
+    def _heard(self, pictures: Pictures, pixels: Pixels, sound: Sound) -> dict[str, Sample]:
+        """Against the sound that the pictures are meant to say."""
+        rows = np.concatenate([
+            metrics.with_loudness(metrics.opening(pixels[at]), sound.decibels, start + sound.by)
+            for at, start, _ in self.pieces
+        ])  # fmt: skip
+        found = {"loudness_r": Sample(rows, metrics.loudness_r), "loudness_lag": Sample(rows, metrics.loudness_lag)}
+        at, start, stop = max(self.pieces, key=lambda piece: piece[2] - piece[1])
+        net = self.experts.syncnet
+        if net is None or stop - start < syncnet.SMALLEST_STRETCH:
+            return found
+        return found | synchrony(syncnet.distances(net, pictures[at], pixels[at], sound.piece(start, stop)))
+
+    def _distance(self, name: str, pictures: Pictures | None) -> dict[str, float]:
+        """FID of a row, where the network is in place."""
+        if pictures is None or self.experts.inception is None:
+            return {}
+        return {name: frechet(self._features(pictures), self.real_features)}
+
+    def _features(self, pictures: Pictures) -> Float[np.ndarray, "time 2048"]:
+        net = self.experts.inception
+        if net is None:
+            raise ValueError("no Inception in place")
+        return np.stack([net.features(picture) for picture in pictures])
+
+    def _lpips(self, a: Picture, b: Picture) -> float:
+        net = self.experts.lpips
+        if net is None:
+            raise ValueError("no LPIPS in place")
+        x, y = (torch.from_numpy(np.array(p, np.float32)) / 255 for p in (a, b))
+        return float(net(x, y))
+
+
+class Sound:
+    """What a row is meant to say: frame t of the clip shows its frame t + by."""
+
+    def __init__(self, waveform: Float[np.ndarray, " samples"], by: int = 0) -> None:
+        self.waveform, self.by = waveform, by
+        rows = audio.loudness(waveform)
+        self.decibels: Float[np.ndarray, " time"] = rows.reshape(-1, audio.ROWS_PER_FRAME).mean(1)
+
+    def later(self, by: int) -> Sound:
+        """The same sound, but frame t shows its frame t + by."""
+        return Sound(self.waveform, by)
+
+    def piece(self, start: int, stop: int) -> Float[np.ndarray, " samples"]:
+        """For the frames start .. stop-1; silence beyond its ends."""
+        first, last = ((t + self.by) * audio.HOP for t in (start, stop))
+        low, high = max(first, 0), min(last, len(self.waveform))
+        found = np.zeros(last - first, np.float32)
+        if low < high:
+            found[low - first : high - first] = self.waveform[low:high]
+        return found
+
+
+def synchrony(apart: Float[np.ndarray, "windows 31"]) -> dict[str, Sample]:
+    """The figures of SyncNet's distances."""
+    return {
+        "sync_c": Sample(apart, syncnet.lse_c),
+        "sync_d": Sample(apart, syncnet.lse_d),
+        "sync_offset": Sample(apart, syncnet.offset),
+    }
+
+
+def _each(measure: Callable[[Picture, Picture], float], pairs: list[tuple[Picture, Picture]]) -> Sample:
+    return Sample(np.array([measure(a, b) for a, b in pairs]))

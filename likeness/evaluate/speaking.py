@@ -1,0 +1,186 @@
+"""A portrait where there is no reference: other sound (another person's, sex or language), another head movement.
+
+The papers' settings beyond self-reconstruction (cross-driven lip sync, cross-gender, cross-language, novel pose). What can be
+measured without an original is: lips against the sound, jitter, flicker, the seam, silence, and whether the original
+that lends its poses shines through. Frames come from `speak`, as served, and are never encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from likeness import audio, mesh
+from likeness.clip import Clip, Motion
+from likeness.delivery import Delivery
+from likeness.errors import BadInput
+from likeness.evaluate import checks, metrics, must_fit, seam, syncnet
+from likeness.evaluate.detection import detect
+from likeness.evaluate.experts import Experts
+from likeness.evaluate.figures import Evaluation, Pictures, ranges
+from likeness.evaluate.flicker import flows, warping_errors
+from likeness.evaluate.intervals import Sample
+from likeness.evaluate.judge import Judge, Measured, Sound, synchrony
+from likeness.evaluate.rows import held_still, mean_cond
+from likeness.evaluate.silence import silence
+from likeness.evaluate.speed import machine, speed
+from likeness.portrait import Layer, Portrait
+from likeness.speak import CHUNK, Speech, speak
+
+MOST = 500
+"""Frames of each sound that are measured: 20 s."""
+FEWEST = 10
+STATIC = "static"
+
+
+class Played:
+    """The first frames of a `Speech`, and where head and body meet in each."""
+
+    def __init__(self, said: Speech, still: tuple[Tensor, Motion] | None = None) -> None:
+        """`still`: conditioning and a motion's face to hold instead of what the sound says."""
+        self.pictures: Pictures = []
+        self.bands: list[Bool[np.ndarray, "height width"]] = []
+        self.hidden: list[float] = []
+        """Lip opening of the original whose frames lend pose and eyes, metres."""
+        for layer, motion in _layers(said, still):
+            self.pictures.append(said.scenery.compose(layer, motion))
+            if said.scenery.torso is not None and motion.torso is not None:
+                body = said.scenery.torso.layer(motion.torso[0])[..., 3] > 0.5
+                self.bands.append(seam.border(layer.alpha[0].numpy() > 0.5, body))
+            lips = motion.landmarks[0, [mesh.UPPER_INNER_LIP, mesh.LOWER_INNER_LIP], :2]
+            self.hidden.append(float((lips[0] - lips[1]).norm()))
+
+
+@torch.no_grad()
+def evaluate_speech(
+    portrait: Portrait,
+    clip: Clip,
+    sounds: Sequence[Path],
+    delivery: Delivery = Delivery(),
+    experts: Experts | None = None,
+) -> Evaluation:
+    """A row for each sound, by its file's name; "static": the same movement with the mean face; "real": the held-out frames.
+
+    No sounds: the clip's own, as for a novel pose. `delivery`: as in `likeness.speak`. Raises BadInput for sounds under 10
+    frames, two of one name, a clip that is not the portrait's, or a transparent background.
+    """
+    must_fit(portrait, clip)
+    if delivery.background == "transparent":
+        raise BadInput("a transparent background cannot be measured: choose the clip's, a colour or a picture.")
+    speeches = _speeches(portrait, [Path(sound) for sound in sounds] or [clip.audio], delivery)
+    quick = speed(portrait, clip)
+    experts = experts or Experts.in_place()
+    judge = Judge(clip, clip.test, portrait.stage.camera.size[0], experts)
+    scene = _Scene(experts, judge)
+    table, pictures, leaks = [], {}, {}
+    for name, said in speeches.items():
+        heard, played = Sound(audio.load(said.sound)), Played(said)
+        table.append(scene.row(name, played, heard))
+        opening, pictures[name] = metrics.opening(table[-1].pixels), played.pictures
+        leaks[f"leak, {name}"] = checks.leak(opening, np.array(played.hidden), heard.decibels[: len(opening)])
+    first = next(iter(speeches.values()))
+    held = Played(first, (mean_cond(portrait, clip), held_still(clip.motion, clip.train)))
+    table += [scene.row(STATIC, held, Sound(audio.load(first.sound))), scene.real_row()]
+    lengths = {name: len(its) for name, its in pictures.items()}
+    return Evaluation(
+        method=portrait.method,
+        size=judge.size,
+        frames=list(range(max(lengths.values()))),
+        split={"train": ranges(clip.train), "test": ranges(clip.test)},
+        table=[measured.figures for measured in table],
+        real_jitter=metrics.jitter(judge.real_pixels),
+        detector_missed=judge.missed,
+        silence={"real_mean": float(metrics.opening(judge.real_pixels).mean())} | silence(portrait, clip, judge.detect),
+        speed=quick,
+        delivery=_plain(delivery) | {"voices": {name: said.voice for name, said in speeches.items()}, "frames": lengths},
+        recipes=scene.recipes,
+        curves=judge.about()["curves"],
+        pictures=pictures | {STATIC: held.pictures, "real": judge.real},
+        intervals={measured.row: measured.intervals for measured in table},
+        missing={name: why for name, why in scene.missing.items() if name not in ("lpips", "fid", "ms_ssim")},
+        checks=leaks,
+        machine=machine(),
+        setting="speech",
+    )
+
+
+def _speeches(portrait: Portrait, sounds: list[Path], delivery: Delivery) -> dict[str, Speech]:
+    """What is said, by the files' names. Raises BadInput for two of one name, and for sounds that are too short."""
+    names = [sound.stem for sound in sounds]
+    if taken := sorted({name for name in names if names.count(name) > 1 or name in (STATIC, "real")}):
+        raise BadInput(f"speech {taken[0]!r}: rows have the names of their files, and this one is taken. Rename the file.")
+    speeches = {name: speak(portrait, sound, delivery) for name, sound in zip(names, sounds)}
+    for said in speeches.values():
+        if len(said) < FEWEST:
+            raise BadInput(f"{said.sound}: {len(said)} frames of sound; at least {FEWEST} are needed.")
+    return speeches
+
+
+class _Scene:
+    """Measures rows that have no reference."""
+
+    def __init__(self, experts: Experts, judge: Judge) -> None:
+        self.experts, self.judge, self.missing = experts, judge, judge.missing
+        recipes = dict(metrics.RECIPES)
+        recipes["flicker"] = recipes["flicker, own flow"]
+        recipes["seam edge"] = recipes["seam edge, drawn border"]
+        self.recipes = recipes
+
+    def row(self, name: str, played: Played, sound: Sound) -> Measured:
+        """A spoken row."""
+        pixels, self.judge.missed[name] = detect(name, played.pictures)
+        samples = self._alone(played.pictures, pixels, sound)
+        edges = [seam.edge(a, where) for a, where in zip(played.pictures, played.bands) if where.any()]
+        if edges:
+            samples["seam_edge"] = Sample(np.array(edges))
+        else:
+            self.missing["seam"] = "This portrait has no torso of its own beside its head, so there is no seam to find."
+        return Measured(name, samples, {}, pixels)
+
+    def real_row(self) -> Measured:
+        """The longest run of held-out frames. Its seam is left out: it has no drawn border."""
+        at, start, _ = max(self.judge.pieces, key=lambda piece: piece[2] - piece[1])
+        pixels = self.judge.real_pixels[at]
+        return Measured("real", self._alone(self.judge.real[at], pixels, self.judge.sound.later(start)), {}, pixels)
+
+    def _alone(self, pictures: Pictures, pixels: np.ndarray, sound: Sound) -> dict[str, Sample]:
+        """Of neighbouring pictures, the first of which shows the sound's beginning."""
+        rows = metrics.with_loudness(metrics.opening(pixels), sound.decibels, sound.by)
+        found = {
+            "jitter": Sample(metrics.jolts(pixels)),
+            "loudness_r": Sample(rows, metrics.loudness_r),
+            "loudness_lag": Sample(rows, metrics.loudness_lag),
+        }
+        warped = warping_errors(pictures, flows(pictures, np.ones(len(pictures) - 1, bool)))
+        if len(warped):
+            found["flicker"] = Sample(warped)
+        net = self.experts.syncnet
+        if net is not None and len(pictures) >= syncnet.SMALLEST_STRETCH:
+            found |= synchrony(syncnet.distances(net, pictures, pixels, sound.piece(0, len(pictures))))
+        return found
+
+
+def _layers(said: Speech, still: tuple[Tensor, Motion] | None) -> Iterator[tuple[Layer, Motion]]:
+    """The head and its motion, frame by frame, as `Speech` plays them."""
+    state = None
+    for start in range(0, min(len(said), MOST), CHUNK):
+        stop = min(start + CHUNK, len(said), MOST)
+        motion = said.motion(start, stop)
+        cond = said.cond(start, stop) if still is None else still[0].expand(stop - start, *still[0].shape[1:])
+        if still is not None:
+            face = still[1][[0] * (stop - start)]
+            motion = replace(motion, expression=face.expression, eyes=face.eyes, landmarks=face.landmarks)
+        for t in range(stop - start):
+            layer, state = said.portrait.render(cond[t : t + 1], motion[t : t + 1], state)
+            yield layer, motion[t : t + 1]
+
+
+def _plain(delivery: Delivery) -> dict[str, object]:
+    """The settings as JSON can hold them."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(delivery).items()}

@@ -1,0 +1,308 @@
+"""A whole comparison of the drawn actor's small portraits: what is made, used again, said and refused."""
+
+import csv
+import json
+import shutil
+import sys
+import types
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+import likeness
+from likeness import methods
+from likeness.cli import run
+from likeness.compare import compare
+from likeness.compare.entries import row_values
+from likeness.compare.portraits import Settings, portrait_of
+from likeness.errors import BadInput, Exhausted, Refused
+from likeness.evaluate import evaluate
+from likeness.video import probe
+from tests.takes import tiny
+
+CHOSEN = ("rigged_gaussians", "talking_gaussian")
+VOID = {"meta", "img", "input", "br", "link", "hr", "source"}
+
+
+class Page(HTMLParser):
+    """A page's elements; every one that is opened must be closed, in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag: str, kind: str = "") -> list[dict[str, str | None]]:
+        return [found for name, found in self.elements if name == tag and kind in ["", *(found.get("class") or "").split()]]
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The fast preset is the smallest one everywhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in methods.names():
+            home = methods.get(name)
+            config = tiny(home)
+
+            def preset(name, size, seed, config=config):
+                if name != "fast":
+                    raise ValueError(f"there is no preset {name!r}")
+                return replace(config, size=size, seed=seed)
+
+            patch.setattr(home, "preset", preset)
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def out(portrait_files, tmp_path_factory):
+    """A folder in which two portraits are finished."""
+    folder = tmp_path_factory.mktemp("comparisons") / "out <b>"
+    (folder / "portraits").mkdir(parents=True)
+    for name in CHOSEN:
+        made = portrait_files[name]
+        there = folder / "portraits" / f"{name.replace('_', '-')}-fast-256-0.portrait"
+        shutil.copy(made, there)
+        shutil.copytree(made.with_name(made.name + ".run"), there.with_name(there.name + ".run"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def found(clip, out, speech_file, small, said):
+    """Two portraits that are there, and a method whose training fails."""
+
+    def fails(*_, **__):
+        raise Exhausted("the disk <is> full.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(methods, "train", fails)
+        wanted = [name.replace("_", "-") for name in ("radnerf", *CHOSEN)]
+        return likeness.compare(clip, out, wanted, speech=speech_file, say=said.append)
+
+
+@pytest.fixture(scope="module")
+def page(found) -> Page:
+    return Page(found.report.read_text())
+
+
+def test_a_failure_stops_nothing_and_is_told(found, page, said):
+    assert [entry.name for entry in found.entries] == ["rigged-gaussians", "talking-gaussian"]
+    assert [(f.name, f.work, type(f.error)) for f in found.failures] == [("radnerf", "training", Exhausted)]
+    assert "the disk <is> full." in page.text and "radnerf: failed" in "\n".join(said)
+    with pytest.raises(Exhausted, match="radnerf: the disk"):
+        found.must_be_whole()
+
+
+def test_what_is_finished_is_used_again(found, said, portrait_files):
+    assert sum("used again" in line for line in said) == 2
+    for name, entry in zip(CHOSEN, found.entries):
+        assert entry.portrait_bytes == portrait_files[name].stat().st_size and entry.training_s > 0
+
+
+def test_figures_are_those_of_evaluate(found, clip, portrait_files):
+    alone = evaluate(methods.load(portrait_files["rigged_gaussians"]), clip)
+    assert row_values(found.entries[0].figures) == pytest.approx(row_values(alone["sound"]), nan_ok=True)
+    assert found.entries[0].found.pictures == {}  # hundreds of megabytes are not held
+
+
+def test_the_page_loads_nothing(found, page):
+    text = found.report.read_text()
+    assert "http:" not in text and "https:" not in text and "url(" not in text and "@import" not in text
+    for _, held in page.elements:
+        for attribute in ("src", "href", "poster", "srcset", "data"):
+            if attribute in held:
+                assert held[attribute].startswith(("data:", "#")), held[attribute][:60]
+    ids = {held["id"] for _, held in page.elements if "id" in held}
+    assert {held["href"][1:] for held in page.all("a")} <= ids and page.all("a")
+    assert "connect-src" not in text and "default-src 'none'" in text
+    assert not page.all("link") and not any("src" in held for held in page.all("script"))
+
+
+def test_what_the_page_shows(page, found, clip):
+    players = page.all("section", "player")
+    assert [held["data-sound"] for held in players] == ["held-out", "speech"]
+    assert [held["data-frames"] for held in players] == [str(clip.test[-1] - clip.test[0] + 1), "58"]
+    videos = page.all("video")
+    assert len(videos) == 3 + 2  # real and two portraits; two portraits
+    assert ["muted" in held for held in videos] == [False, True, True, False, True]
+    assert len(page.all("svg", "chart")) == 2
+    maps = [held for held in page.all("img") if "Error of" in (held["alt"] or "")]
+    assert len(maps) == 2 and all(held["src"].startswith("data:image/png") for held in maps)
+    assert len(page.all("td", "its")) >= 2
+    references = page.all("tr", "reference")
+    assert len(references) >= 5  # held still twice, nearest frame, real; again real below tracked lips
+    for words in ("psnr-rgb8-frame-mean/1", "torch", "held still", "nearest training frame", "With tracked lips"):
+        assert words in page.text
+
+
+def test_videos_have_the_sound_and_the_length(found, clip):
+    for entry in found.entries:
+        for sound in found.sounds:
+            video = probe(entry.films[sound.key])
+            assert video.has_sound and video.frames == sound.frames and video.width == 256
+    assert probe(found.real_film).frames == int(clip.test[-1] - clip.test[0]) + 1
+
+
+def test_files_beside_the_page(found, out):
+    told = json.loads((out / "report.json").read_text())
+    assert told["format"] == "likeness-comparison" and [f["name"] for f in told["failures"]] == ["radnerf"]
+    assert told["entries"][0]["evaluation"]["table"] and told["settings"] == {"preset": "fast", "size": 256, "seed": 0}
+    rows = list(csv.DictReader((out / "table.csv").open()))
+    assert [row["ranked"] for row in rows] == ["yes"] * 2 + ["no"] * 4
+    assert float(rows[0]["full"]) == found.entries[0].figures.full
+    best = {row["name"] for row in rows if row["ranked"] == "yes"}
+    assert {name for column in told["marks"].values() for name in column} <= best
+    assert "\\bottomrule" in (out / "table.tex").read_text()
+    assert not [path for path in out.rglob("*") if ".partial" in path.name]
+
+
+def test_intervals_are_shown_where_there_are_any(found, clip, monkeypatch):
+    from likeness.compare import report
+    from likeness.compare.entries import Entry
+
+    monkeypatch.setattr(Entry, "intervals", property(lambda self: {"sound": {"full": [12.34, 56.78]}}))
+    again = replace(found)
+    page = Page(report.as_html(again, clip))
+    assert "12.3 – 56.8" in page.text and "confidence interval" in page.text
+
+
+def test_a_report_of_failures_alone(found, clip):
+    from likeness.compare import report
+
+    page = Page(report.as_html(replace(found, entries=[], sounds=found.sounds), clip))
+    assert "the disk <is> full." in page.text and not page.all("tr", "reference")
+
+
+def test_other_settings_or_another_clip_are_trained_again(clip, out, small, portrait, monkeypatch):
+    trained = []
+
+    def train(clip, path, method, preset, size, seed):
+        trained.append((method, seed))
+        return portrait
+
+    monkeypatch.setattr(methods, "train", train)
+    folder, path = out / "portraits", out / "portraits" / "rigged-gaussians-fast-256-0.portrait"
+    portrait_of(clip, folder, CHOSEN[0], Settings(), lambda _: None)
+    assert trained == []
+    other = folder / "rigged-gaussians-fast-256-1.portrait"
+    shutil.copy(path, other)
+    portrait_of(clip, folder, CHOSEN[0], Settings(seed=1), lambda _: None)  # the file says seed 0
+    assert trained == [(CHOSEN[0], 1)]
+    other.unlink()
+    moved = type(clip)(clip.folder, clip.header)
+    moved.motion.pose[3, 0, 3] += 0.01
+    portrait_of(moved, folder, CHOSEN[0], Settings(), lambda _: None)
+    assert trained[1:] == [(CHOSEN[0], 0)]
+    lines = []
+    kept = path.read_bytes()
+    path.write_bytes(kept[: len(kept) // 2])
+    portrait_of(clip, folder, CHOSEN[0], Settings(), lines.append)
+    path.write_bytes(kept)
+    assert trained[2:] == [(CHOSEN[0], 0)] and "trained again" in lines[0]
+
+
+# ---- finished videos of other systems
+
+
+@pytest.fixture
+def finished(clip, portrait_file, monkeypatch):
+    """A stand-in for `likeness.evaluate.finished`, as it is agreed on: one row of its own, and the real pictures."""
+    held = evaluate(methods.load(portrait_file), clip)
+    pictures = {"real": held.pictures["real"], "theirs": held.pictures["sound"]}
+    table = [replace(held["sound"], row="theirs"), replace(held["static"], row="still frame")]
+
+    def evaluate_video(path, clip):
+        return replace(held, method=path.stem, table=table, pictures=pictures, speed={}, silence={}, curves={})
+
+    module = types.ModuleType("likeness.evaluate.finished")
+    module.evaluate_video = evaluate_video
+    monkeypatch.setitem(sys.modules, "likeness.evaluate.finished", module)
+
+
+def test_a_finished_video_is_an_entry(clip, out, small, finished, actor_video, tmp_path, capsys):
+    there = tmp_path / "out"
+    shutil.copytree(out / "portraits", there / "portraits")
+    words = ["compare", clip.folder, there, "--methods", "rigged-gaussians", "--video", f"th<b>eirs={actor_video}", "--json"]
+    assert run([str(word) for word in words]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(e["name"], e["kind"], e["row"]) for e in told["entries"]] == [
+        ("rigged-gaussians", "portrait", "sound"), ("th<b>eirs", "video", "theirs"),
+    ]  # fmt: skip
+    assert told["marks"]["full"] == {}  # the same pictures: nobody is best
+    page = Page((there / "report.html").read_text())
+    assert len(page.all("video")) == 3 and "th<b>eirs" in page.text and "one still frame" in page.text
+    real = told["entries"][0]["evaluation"]["curves"]["opening"]
+    assert told["entries"][1]["opening_px"] == pytest.approx(told["entries"][0]["opening_px"]) and len(real) == len(clip.test)
+
+
+# ---- what is refused before any work
+
+
+def test_refusals(clip, out, small, tmp_path, actor_video, speech_file, capsys):
+    there = tmp_path / "new"
+    cases = [
+        (BadInput, {"methods": ["sing"]}),
+        (BadInput, {"methods": []}),
+        (BadInput, {"methods": ["radnerf", "radnerf"]}),
+        (BadInput, {"preset": "paper"}),
+        (BadInput, {"speech": tmp_path / "none.wav"}),
+        (BadInput, {"videos": {"theirs": tmp_path / "none.mp4"}}),
+        (BadInput, {"videos": {"Real": actor_video}}),
+        (BadInput, {"videos": {"Radnerf": actor_video}}),
+    ]
+    for kind, more in cases:
+        with pytest.raises(kind):
+            compare(clip, there, **more)
+        assert not there.exists()
+    with pytest.raises(Refused, match="holds a clip"):
+        compare(clip, clip.folder)
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(Refused, match="another report"):
+        compare(clip, tmp_path)
+    with pytest.raises(BadInput, match="is a file"):
+        compare(clip, speech_file)
+    assert run(["compare", str(clip.folder), str(there), "--methods", "sing"]) == 3
+    assert run(["compare", str(clip.folder), str(there), "--video", "nameless.mp4"]) == 3
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_exit_code_tells_of_a_failure(clip, out, small, monkeypatch, tmp_path, capsys):
+    def fails(*_, **__):
+        raise Exhausted("the disk is full.")
+
+    monkeypatch.setattr(methods, "train", fails)
+    there = tmp_path / "out"
+    assert run(["compare", str(clip.folder), str(there), "--methods", "rigged-gaussians", "--json"]) == 6
+    out, err = capsys.readouterr()
+    assert json.loads(out)["failures"][0]["kind"] == "Exhausted" and "Traceback" not in err
+    assert (there / "report.html").is_file()
+
+
+def test_an_interruption_ends_everything(clip, small, monkeypatch, tmp_path):
+    def interrupted(*_, **__):
+        raise SystemError from KeyboardInterrupt()
+
+    monkeypatch.setattr(methods, "train", interrupted)
+    with pytest.raises(SystemError):
+        compare(clip, tmp_path / "out", ["rigged-gaussians"])
+    assert not (tmp_path / "out" / "report.html").exists()
