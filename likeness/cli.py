@@ -174,7 +174,7 @@ def compare(
     preset: AnyPreset = "fast",
     size: Size = 256,
     seed: Seed = 0,
-    speech: Annotated[Path | None, arg(help="Another sound that all shall say, too.")] = None,
+    speech: Annotated[tuple[Path, ...], arg(help="Other sounds that all shall say, too.")] = (),
     video: Annotated[
         tuple[str, ...],
         arg(metavar="NAME=FILE [NAME=FILE ...]", help="Videos of the clip's held-out part that other systems have made."),

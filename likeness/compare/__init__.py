@@ -14,12 +14,11 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from likeness import audio
 from likeness.callable_module import CallableModule
 from likeness.clip import Clip
 from likeness.compare.comparison import Comparison, is_ours
-from likeness.compare.entries import Entry, Failure, entry_of_portrait, entry_of_video, real_film, slug
-from likeness.compare.players import Sound, held_out
+from likeness.compare.entries import Entry, Failure, entry_of_portrait, entry_of_video, real_film
+from likeness.compare.players import Sound, held_out, others, slug
 from likeness.compare.portraits import Settings, config_of, portrait_of
 from likeness.compare.provenance import provenance
 from likeness.compare.report import as_html
@@ -40,11 +39,12 @@ def compare(
     preset: str = "fast",
     size: int = 256,
     seed: int = 0,
-    speech: str | os.PathLike | None = None,
+    speech: Sequence[str | os.PathLike] = (),
     videos: Mapping[str, str | os.PathLike] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Compare methods (None: all there are) and finished `videos` (name: file) on a clip, and write the report into `out`.
+    `speech`: files of other sounds that all portraits say, too, and are measured by as far as that goes without a reference.
 
     A portrait of the same clip and settings that lies in `out` is used again; a training that was cut off goes on. What fails
     is listed in the report and in `failures` and stops nothing else; see `Comparison.must_be_whole`.
@@ -59,20 +59,18 @@ def compare(
     finished = {name: Path(path) for name, path in (videos or {}).items()}
     settings = Settings(preset, size, seed)
     _check(clip, chosen, finished, settings)
-    sounds: list[tuple[Sound, Path | None]] = [(held_out(clip), None)]
-    if speech is not None:
-        sounds.append((Sound("speech", f"Another sound: {Path(speech).name}", audio.load(speech)), Path(speech)))
+    sounds = [held_out(clip), *others([Path(file) for file in speech])]
     _claim(out)
     made: list[Entry | Failure] = []
     about = provenance()
     with lock(out / "lock", out, "comparison"):
-        real = real_film(clip, size, sounds[0][0], out / "videos")
+        real = real_film(clip, size, sounds[0], out / "videos")
         for method in chosen:
             work = _portrait_work(method, clip, out, sounds, settings, say)
             made.append(_attempt(method.replace("_", "-"), work, say))
         for name, path in finished.items():
             say(f"{name}: measuring {path.name}")
-            made.append(_attempt(name, _video_work(name, path, clip, out, sounds[0][0]), say))
+            made.append(_attempt(name, _video_work(name, path, clip, out, sounds[0]), say))
         found = Comparison(
             folder=out,
             clip=clip.folder.resolve().name,
@@ -81,7 +79,7 @@ def compare(
             entries=[entry for entry in made if isinstance(entry, Entry)],
             failures=[failure for failure in made if isinstance(failure, Failure)],
             provenance=about,
-            sounds=[sound for sound, _ in sounds],
+            sounds=sounds,
             real_film=real,
             seconds=time.monotonic() - began,
         )
@@ -111,7 +109,7 @@ def _portrait_work(
     method: str,
     clip: Clip,
     out: Path,
-    sounds: list[tuple[Sound, Path | None]],
+    sounds: Sequence[Sound],
     settings: Settings,
     say: Callable[[str], None],
 ) -> Work:
@@ -188,6 +186,9 @@ def _write(found: Comparison, clip: Clip) -> None:
     write_atomically(found.folder / "report.json", json.dumps(found.as_json(), indent=1, allow_nan=False).encode())
     write_atomically(found.folder / "table.csv", as_csv(found.lines, cost_lines(found.entries)).encode())
     write_atomically(found.folder / "table.tex", as_tex(found.lines).encode())
+    for name, lines in found.spoken.items():
+        write_atomically(found.folder / f"{name}.csv", as_csv(lines, []).encode())
+        write_atomically(found.folder / f"{name}.tex", as_tex(lines).encode())
     write_atomically(found.report, as_html(found, clip).encode())
 
 

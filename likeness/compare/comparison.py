@@ -11,7 +11,7 @@ from typing import Any
 from likeness.compare.entries import Entry, Failure
 from likeness.compare.players import Sound
 from likeness.compare.portraits import Settings
-from likeness.compare.tables import HEADS, Line, lines_of, marked, references
+from likeness.compare.tables import HEADS, Line, lines_of, marked, references, spoken_lines
 from likeness.errors import LikenessError
 
 FORMAT = "likeness-comparison"
@@ -36,9 +36,13 @@ class Comparison:
     """That all of it took."""
     lines: list[Line] = field(init=False)
     """The table: each entry by sound, then what it is read against."""
+    spoken: dict[str, list[Line]] = field(init=False)
+    """The tables of other sounds by their keys, likewise; empty where no entry has said them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lines", [*lines_of(self.entries), *references(self.entries)])
+        tables = {sound.key: spoken_lines(self.entries, sound.row) for sound in self.sounds if sound.file is not None}
+        object.__setattr__(self, "spoken", {key: lines for key, lines in tables.items() if lines})
 
     @property
     def report(self) -> Path:
@@ -48,11 +52,7 @@ class Comparison:
     @property
     def marks(self) -> dict[str, dict[str, str]]:
         """By column: "best" and "second" by name."""
-        found = marked(self.lines, HEADS)
-        return {
-            column: {line.name: mark for line, mark in zip(self.lines, column_marks) if mark is not None}
-            for column, column_marks in found.items()
-        }
+        return _by_name(self.lines)
 
     def as_json(self) -> dict[str, Any]:
         """Everything but pictures. What is no number (a correlation with nothing) is null."""
@@ -67,6 +67,7 @@ class Comparison:
                 "provenance": self.provenance,
                 "sounds": [{"key": sound.key, "title": sound.title} for sound in self.sounds],
                 "marks": self.marks,
+                "speech_marks": {key: _by_name(lines) for key, lines in self.spoken.items()},
                 "entries": [entry.as_json() for entry in self.entries],
                 "failures": [failure.as_json() for failure in self.failures],
             }
@@ -81,6 +82,14 @@ class Comparison:
             raise first.error
         others = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
         raise type(first.error)(f"{first.name}{others}: {first.text} What was made is in {self.report}.") from first.error
+
+
+def _by_name(lines: list[Line]) -> dict[str, dict[str, str]]:
+    """By column: which mark by name."""
+    return {
+        column: {line.name: mark for line, mark in zip(lines, found) if mark is not None}
+        for column, found in marked(lines, HEADS).items()
+    }
 
 
 def is_ours(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +13,12 @@ from jaxtyping import UInt8
 from likeness.clip import Clip
 from likeness.compare.maps import ErrorMap, error_map, layout
 from likeness.compare.openings import openings
-from likeness.compare.players import Sound, every_frame, film
+from likeness.compare.players import Sound, every_frame, film, slug
 from likeness.compare.portraits import training_seconds
 from likeness.errors import BadInput
 from likeness.evaluate import Evaluation, Figures, evaluate, metrics
+from likeness.evaluate.speaking import evaluate_speech
 from likeness.portrait import Portrait
-from likeness.speak import speak
 
 Image = UInt8[np.ndarray, "height width 3"]
 SPOKEN = "sound"  # the row of an evaluation that is compared: what a listener gets
@@ -48,6 +48,8 @@ class Entry:
     portrait_bytes: int | None = None
     training_s: float | None = None
     """In the steps, as the run's log knows them."""
+    spoken: Evaluation | None = None
+    """Of other sounds, a row each, without its pictures; None where there are none, and for videos."""
 
     @property
     def figures(self) -> Figures:
@@ -87,6 +89,7 @@ class Entry:
             "mean_error_by_region": self.errors.regions,
             "videos": {key: path.name for key, path in self.films.items()},
             "evaluation": self.found.as_json(),
+            "speech": None if self.spoken is None else self.spoken.as_json(),
         }
 
 
@@ -108,17 +111,24 @@ class Failure:
         return {"name": self.name, "while": self.work, "kind": type(self.error).__name__, "error": self.text}
 
 
-def entry_of_portrait(
-    name: str, portrait: Portrait, path: Path, clip: Clip, sounds: list[tuple[Sound, Path | None]], videos: Path
-) -> Entry:
-    """Evaluate a portrait and let it say each sound (its file; None: the clip's own, of which the evaluation has the
-    pictures). Raises what these raise."""
+def entry_of_portrait(name: str, portrait: Portrait, path: Path, clip: Clip, sounds: Sequence[Sound], videos: Path) -> Entry:
+    """Evaluate a portrait by each sound: the clip's own, and those from files, which have no reference. Raises what these
+    evaluations raise."""
     entry = _entry(name, "portrait", evaluate(portrait, clip), SPOKEN, clip)
+    files = [sound.file for sound in sounds if sound.file is not None]
+    spoken = evaluate_speech(portrait, clip, files) if files else None
     films = {}
-    for sound, file in sounds:
-        pictures = every_frame(entry.shown, *span(clip)) if file is None else speak(portrait, file)
+    for sound in sounds:
+        own = every_frame(entry.shown, *span(clip))
+        pictures = own if spoken is None or sound.file is None else spoken.pictures[sound.row]
         films[sound.key] = film(video_path(videos, sound.key, name), pictures, sound, f"{name}, {sound.key}")
-    return replace(entry, films=films, portrait_bytes=path.stat().st_size, training_s=training_seconds(path))
+    return replace(
+        entry,
+        films=films,
+        spoken=None if spoken is None else replace(spoken, pictures={}),
+        portrait_bytes=path.stat().st_size,
+        training_s=training_seconds(path),
+    )
 
 
 def entry_of_video(name: str, path: Path, clip: Clip, sound: Sound, videos: Path) -> Entry:
@@ -147,11 +157,6 @@ def real_film(clip: Clip, size: int, sound: Sound, videos: Path) -> Path:
 def span(clip: Clip) -> tuple[int, int]:
     """The clip's frames from the first held-out one to behind the last."""
     return int(clip.test[0]), int(clip.test[-1]) + 1
-
-
-def slug(name: str) -> str:
-    """A name as part of a file's."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".").lower()
 
 
 def video_path(folder: Path, key: str, name: str) -> Path:

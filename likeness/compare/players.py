@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,12 @@ from jaxtyping import Float, UInt8
 from likeness import audio
 from likeness.clip import Clip
 from likeness.compare import inline
+from likeness.errors import BadInput
+from likeness.evaluate import speaking
 from likeness.progress import Progress
 from likeness.video import FPS, Writer
 
-LONGEST_S = 60.0  # of a sound in the report: a minute of 512² is a megabyte or two for each portrait
+LONGEST_S = 60.0  # of the held-out sound in the report: a minute of 512² is a megabyte or two for each portrait
 CRF = 24  # half the bytes of what `speak` writes, before losses can be seen at this size
 Image = UInt8[np.ndarray, "height width 3"]
 
@@ -32,6 +34,13 @@ class Sound:
     waveform: Float[np.ndarray, " samples"]
     """Mono at `audio.RATE`."""
     note: str = ""
+    file: Path | None = None
+    """Where another sound comes from; None for the clip's own."""
+
+    @property
+    def row(self) -> str:
+        """What evaluations call it (`likeness.evaluate.speaking.named`)."""
+        return "" if self.file is None else self.file.stem
 
     @property
     def frames(self) -> int:
@@ -51,6 +60,28 @@ def held_out(clip: Clip) -> Sound:
     waveform = audio.load(clip.audio)[first * audio.HOP : (last + 1) * audio.HOP]
     note = "Frames that no portrait has learned from; head and eyes move as they really did. This is what the tables measure."
     return Sound("held-out", "The clip's own held-out sound", waveform, note)
+
+
+def others(files: Sequence[Path]) -> list[Sound]:
+    """Sounds that no portrait has a reference for, as far as they are measured. Raises BadInput for one that cannot be read
+    or is too short, and for two that go by one name."""
+    found = []
+    for row, file in speaking.named(files).items():
+        whole = audio.load(file)
+        frames = audio.frames_in(len(whole))
+        speaking.must_be_enough(file, frames)
+        note = f"The first {speaking.MOST / FPS:.0f} s of {frames / FPS:.0f}." if frames > speaking.MOST else ""
+        waveform = whole[: speaking.MOST * audio.HOP]
+        found.append(Sound(f"speech-{slug(row)}", f"Another sound: {file.name}", waveform, note, file))
+    keys = [sound.key for sound in found]
+    if twice := [sound.row for sound in found if keys.count(sound.key) > 1]:
+        raise BadInput(f"sounds must be told apart by their names: {', '.join(twice)}. Rename one.")
+    return found
+
+
+def slug(name: str) -> str:
+    """A name as part of a file's."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".").lower()
 
 
 def film(path: Path, pictures: Iterable[Image], sound: Sound, label: str) -> Path:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from string import Template
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ def as_html(found: Comparison, clip: Clip) -> str:
     """The page. Reads the clip's real pictures where it shows them."""
     sections = {
         "Figures": figures_section(found),
+        "Other sounds": spoken_section(found),
         "Side by side": players_section(found),
         "Where they err": maps_section(found, clip),
         "Lips over time": curves_section(found, clip),
@@ -111,25 +113,39 @@ def figures_section(found: Comparison) -> str:
             + table([*tracked, found.lines[-1]], HEADS)
         )
     tables = "".join(
-        (f"<h3>{html.escape(group.capitalize())}</h3>" if group else "") + table(found.lines, heads)
+        f"<h3>{html.escape(group.capitalize())}</h3>{table(found.lines, heads)}"
         for group, heads in groups(shown_heads(found.lines, HEADS)).items()
     )
-    return text + tables + _checks(found.entries) + bound
+    return text + tables + _checks({entry.name: entry.checks for entry in found.entries}) + bound
 
 
-def _checks(entries: Sequence[Entry]) -> str:
-    """What evaluations check besides their figures, and who passed."""
-    names = list(dict.fromkeys(name for entry in entries for name in entry.checks))
+def spoken_section(found: Comparison) -> str:
+    """By sounds that have no reference."""
+    if not found.spoken:
+        return ""
+    text = (
+        "<p>What each says as it would be served, up to the first 20 s. There is no original to compare with, and the real "
+        "person says what is in the clip: only a large distance from that row means something. The edge at the seam lies where "
+        "the drawn head and torso meet, so the real row has none.</p>"
+    )
+    titles = {sound.key: sound.title for sound in found.sounds}
+    tables = "".join(f"<h3>{html.escape(titles[key])}</h3>{table(lines, HEADS)}" for key, lines in found.spoken.items())
+    return text + tables + _checks({e.name: e.spoken.checks for e in found.entries if e.spoken is not None})
+
+
+def _checks(made: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """What evaluations check besides their figures, by entry and check, and who passed."""
+    names = list(dict.fromkeys(name for checks in made.values() for name in checks))
     if not names:
         return ""
     words = {True: "passed", False: "<strong>failed</strong>", None: "–"}
-    top = "".join(f'<th scope="col">{html.escape(name.replace("_", " "))}</th>' for name in names)
+    top = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
     rows = "".join(
-        f'<tr><th scope="row">{name_tag(entry.name, place)}</th>'
-        + "".join(f"<td>{words[entry.checks.get(name, {}).get('passed')]}</td>" for name in names)
+        f'<tr><th scope="row">{name_tag(entry, place)}</th>'
+        + "".join(f"<td>{words[checks.get(name, {}).get('passed')]}</td>" for name in names)
         + "</tr>"
-        for place, entry in enumerate(entries)
-        if entry.checks
+        for place, (entry, checks) in enumerate(made.items())
+        if checks
     )
     return f'<h3>Checks</h3><div class="wide"><table><thead><tr><th></th>{top}</tr></thead><tbody>{rows}</tbody></table></div>'
 

@@ -48,7 +48,7 @@ class Line:
 
 
 HEADS: dict[str, Head] = {
-    name: Head(column.title, column.unit, column.better, column.digits, column.recipe_id, getattr(column, "group", ""))
+    name: Head(column.title, column.unit, column.better, column.digits, column.recipe_id, column.group)
     for name, column in COLUMNS.items()
 }
 COSTS: dict[str, Head] = {
@@ -69,6 +69,16 @@ def lines_of(entries: Sequence[Entry], row: str | None = None) -> list[Line]:
         for wanted in [row or entry.row]
         if any(figures.row == wanted for figures in entry.found.table)
     ]
+
+
+def spoken_lines(entries: Sequence[Entry], row: str) -> list[Line]:
+    """What has no reference: each entry by another sound, then the real person, whose own sound it is measured by."""
+    said = [(place, entry.name, entry.spoken) for place, entry in enumerate(entries) if entry.spoken is not None]
+    lines = [Line(name, row, row_values(its[row]), its.intervals.get(row, {}), True, place) for place, name, its in said]
+    if said:
+        real = said[0][2]
+        lines.append(Line("real, own sound", "real", row_values(real["real"]), real.intervals.get("real", {}), ranked=False))
+    return lines
 
 
 def references(entries: Sequence[Entry]) -> list[Line]:

@@ -61,7 +61,7 @@ def evaluate(
         frames=[int(t) for t in frames],
         split={"train": ranges(clip.train), "test": ranges(frames)},
         table=[measured.figures for measured in table],
-        real_jitter=metrics.jitter(judge.real_pixels),
+        real_jitter=metrics.jitter(judge.real_pixels, judge.frames),
         detector_missed=judge.missed,
         silence={"real_mean": float(metrics.opening(judge.real_pixels).mean())} | quiet,
         speed=quick,

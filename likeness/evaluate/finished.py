@@ -93,7 +93,7 @@ def evaluate_video(
         frames=[int(t) for t in frames],
         split={"train": ranges(clip.train), "test": ranges(clip.test)},
         table=[measured.figures for measured in table],
-        real_jitter=metrics.jitter(judge.real_pixels),
+        real_jitter=metrics.jitter(judge.real_pixels, judge.frames),
         detector_missed=judge.missed,
         silence={},
         speed={},

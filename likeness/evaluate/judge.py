@@ -125,7 +125,7 @@ class Judge:
         floors = {n: self._landmarks(pixels) for n, pixels in found.items()}
         name = next(iter(changed))  # re-encoded
         samples = floors[name] | self._time(changed[name])
-        own = {"jitter": Sample(metrics.jolts(self.real_pixels))} | self._time(self.real)
+        own = {"jitter": Sample(metrics.jolts(self.real_pixels, self.frames))} | self._time(self.real)
         del own["seam"]  # against itself it is zero: the changed one's stays
         samples |= own | self._heard(self.real, self.real_pixels, self.sound)
         compared = ("lmd", "lmd_share", "opening_r", "opening_ratio", "upper", "lower")
@@ -177,7 +177,7 @@ class Judge:
             "lmd_share": Sample(distance / metrics.interocular(self.real_pixels)),
             "opening_r": Sample(both, lambda rows: metrics.follows(rows[:, 0], rows[:, 1])[0]),
             "opening_ratio": Sample(both, lambda rows: metrics.follows(rows[:, 0], rows[:, 1])[1]),
-            "jitter": Sample(metrics.jolts(pixels)),
+            "jitter": Sample(metrics.jolts(pixels, self.frames)),
             "upper": Sample(upper),
             "lower": Sample(lower),
         }

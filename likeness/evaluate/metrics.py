@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from likeness import mesh
 from likeness.kernels import ssim_map
@@ -28,7 +28,7 @@ RECIPES = {
     "sync": "syncnet-v2-mesh-box-crop-224-raw-frames/1",
     "opening": "opening-13-14-px/1",
     "loudness": "opening-against-loudness-best-lag-6/1",
-    "jitter": "jitter-second-difference-lips-rigid-aligned/1",
+    "jitter": "jitter-second-difference-lips-rigid-aligned/2",
     "flicker": "warping-dis-flow-of-real-rms-rgb8/1",
     "flicker, own flow": "warping-dis-flow-of-itself-rms-rgb8/1",
     "seam": "seam-gradient-difference-head-body-3px@256/1",
@@ -134,15 +134,18 @@ def stabilised(
     return np.stack([turned.real, turned.imag], axis=-1) + target_centre
 
 
-def jitter(pixels: Float[np.ndarray, "time k 2"]) -> float:
-    """Mean length of the second difference of the stabilised lips, pixels a frame²."""
-    return float(jolts(pixels).mean())
+def jitter(pixels: Float[np.ndarray, "time k 2"], frames: Int[np.ndarray, " time"] | None = None) -> float:
+    """Mean length of the second difference of the stabilised lips, pixels a frame². `frames`: as for `jolts`."""
+    return float(jolts(pixels, frames).mean())
 
 
-def jolts(pixels: Float[np.ndarray, "time k 2"]) -> Float[np.ndarray, " middle"]:
-    """`jitter` of each frame but the first and the last."""
+def jolts(
+    pixels: Float[np.ndarray, "time k 2"], frames: Int[np.ndarray, " time"] | None = None
+) -> Float[np.ndarray, " middle"]:
+    """`jitter` of each frame that has both its neighbours. `frames`: their rising numbers; None where none is left out."""
     lips = stabilised(pixels)[:, list(mesh.LIPS)]
-    return np.linalg.norm(lips[2:] - 2 * lips[1:-1] + lips[:-2], axis=-1).mean(1)
+    found = np.linalg.norm(lips[2:] - 2 * lips[1:-1] + lips[:-2], axis=-1).mean(1)
+    return found if frames is None else found[frames[2:] - frames[:-2] == 2]
 
 
 LAGS = tuple(range(-6, 7))

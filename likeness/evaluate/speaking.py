@@ -94,7 +94,7 @@ def evaluate_speech(
         frames=list(range(max(lengths.values()))),
         split={"train": ranges(clip.train), "test": ranges(clip.test)},
         table=[measured.figures for measured in table],
-        real_jitter=metrics.jitter(judge.real_pixels),
+        real_jitter=metrics.jitter(judge.real_pixels, judge.frames),
         detector_missed=judge.missed,
         silence={"real_mean": float(metrics.opening(judge.real_pixels).mean())} | silence(portrait, clip, judge.detect),
         speed=quick,
@@ -110,15 +110,25 @@ def evaluate_speech(
     )
 
 
-def _speeches(portrait: Portrait, sounds: list[Path], delivery: Delivery) -> dict[str, Speech]:
-    """What is said, by the files' names. Raises BadInput for two of one name, and for sounds that are too short."""
+def named(sounds: Sequence[Path]) -> dict[str, Path]:
+    """Sounds by the names of their rows, which are those of their files. Raises BadInput for two of one name."""
     names = [sound.stem for sound in sounds]
     if taken := sorted({name for name in names if names.count(name) > 1 or name in (STATIC, "real")}):
         raise BadInput(f"speech {taken[0]!r}: rows have the names of their files, and this one is taken. Rename the file.")
-    speeches = {name: speak(portrait, sound, delivery) for name, sound in zip(names, sounds)}
+    return dict(zip(names, sounds))
+
+
+def must_be_enough(sound: Path, frames: int) -> None:
+    """Raise BadInput for a sound that is too short to be measured."""
+    if frames < FEWEST:
+        raise BadInput(f"{sound}: {frames} frames of sound; at least {FEWEST} are needed.")
+
+
+def _speeches(portrait: Portrait, sounds: list[Path], delivery: Delivery) -> dict[str, Speech]:
+    """What is said, by the names of rows. Raises BadInput for sounds that cannot be rows."""
+    speeches = {name: speak(portrait, sound, delivery) for name, sound in named(sounds).items()}
     for said in speeches.values():
-        if len(said) < FEWEST:
-            raise BadInput(f"{said.sound}: {len(said)} frames of sound; at least {FEWEST} are needed.")
+        must_be_enough(said.sound, len(said))
     return speeches
 
 

@@ -122,6 +122,14 @@ def test_jitter_of_constant_velocity_is_zero_and_of_a_zigzag_is_known():
     assert metrics.jitter(pixels) == pytest.approx(0, abs=1e-9)
 
 
+def test_jitter_does_not_reach_over_frames_that_were_left_out():
+    pixels = np.repeat(points(1), 9, axis=0)
+    frames = np.array([10, 11, 12, 13, 20, 21, 22, 30, 31])
+    pixels[:, list(mesh.LIPS), 0] += np.array([0.5 * t + 7 * (t >= 20) for t in frames])[:, None]  # even within each piece
+    assert metrics.jolts(pixels, frames).shape == (3,)  # frames 11, 12 and 21 alone have both neighbours
+    assert metrics.jitter(pixels, frames) == pytest.approx(0, abs=1e-9) and metrics.jitter(pixels) > 1
+
+
 def test_figures_of_frames_have_the_figures_as_their_mean():
     real, drawn = points(), points(seed=1)
     assert metrics.lip_distances(drawn, real).shape == (6,) and metrics.jolts(drawn).shape == (4,)
