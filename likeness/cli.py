@@ -6,6 +6,7 @@ Exit codes: 0 ok, 2 usage, 3 bad input, 4 missing asset, 5 refused, 6 out of dis
 from __future__ import annotations
 
 import json as json_format
+import os
 import sys
 import tempfile
 import time
@@ -142,7 +143,7 @@ def evaluate(
     delivery: Performance = Delivery(),
     first: Annotated[int | None, arg(help="Frame of the clip that a finished video begins with.")] = None,
     openface: Annotated[Path | None, arg(help="Folder of OpenFace's csv files, real.csv and ROW.csv.")] = None,
-    frames: Annotated[Path | None, arg(help="Folder for all measured pictures as PNG.")] = None,
+    frames: Annotated[Path | None, arg(help="Folder for every row's pictures as PNG.")] = None,
     sheet: Annotated[Path | None, arg(help="Contact sheet; default: PORTRAIT.sheet.png.")] = None,
     json: Json = False,
 ) -> None:
@@ -153,17 +154,23 @@ def evaluate(
     from likeness.evaluate.table import show
     from likeness.files import must_be_writable
 
+    portrait = Path(os.path.abspath(portrait))  # "." has no name
     place = sheet or portrait.with_name(portrait.name + ".sheet.png")
-    must_be_writable(place)
+    spoken = bool(speech) or delivery != Delivery()
+    if not spoken:
+        must_be_writable(place)
     check_frames(frames)
     found = measure(portrait, clip, speech, delivery, first, openface, sheet)
-    made = {"sheet": str(contact_sheet(found, place))} if found.setting != "speech" else {}
-    made |= {} if frames is None else {"frames_at": str(write_frames(found, frames))}
-    if json:
-        print(json_format.dumps(found.as_json() | made))
-    else:
-        show(found)
-        print("\n".join(f"{what}: {where}" for what, where in made.items()))
+    made: dict[str, str] = {}
+    try:  # what was measured is said even where it cannot be shown
+        made |= {} if spoken else {"sheet": str(contact_sheet(found, place))}
+        made |= {} if frames is None else {"frames_at": str(write_frames(found, frames))}
+    finally:
+        if json:
+            print(json_format.dumps(found.as_json() | made, allow_nan=False))
+        else:
+            show(found)
+            print("\n".join(f"{what}: {where}" for what, where in made.items()))
 
 
 @app.command

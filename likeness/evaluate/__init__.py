@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 
 from likeness.clip import Clip
 from likeness.errors import BadInput
 from likeness.evaluate import checks, metrics, openface
 from likeness.evaluate.experts import Experts
-from likeness.evaluate.figures import Evaluation, Figures, Pictures, ranges
+from likeness.evaluate.figures import FEWEST, MOST, Evaluation, Figures, Pictures, ranges
+from likeness.evaluate.intervals import Sample
 from likeness.evaluate.judge import Judge, Measured
 from likeness.evaluate.rows import Row, all_rows, nearest
 from likeness.evaluate.silence import silence
@@ -25,25 +27,24 @@ from likeness.nn.backdrop import without_head
 from likeness.portrait import Portrait
 from likeness.scenery import Scenery
 
-__all__ = ["Evaluation", "Figures", "Pictures", "evaluate", "must_fit", "ranges"]
+__all__ = ["FEWEST", "Evaluation", "Figures", "Pictures", "evaluate", "must_fit", "ranges"]
 NEAREST = "nearest frame"
-FEWEST = 10  # held-out frames below which figures mean nothing
 
 
 @torch.no_grad()
 def evaluate(
     portrait: Portrait, clip: Clip, action_units: Mapping[str, Path] | None = None, experts: Experts | None = None
 ) -> Evaluation:
-    """Figures on the clip's held-out tenth.
+    """Figures on the clip's held-out tenth, of a very long one on its first 20 s.
 
     `action_units`: OpenFace's csv files by row, that of the real frames under "real" (`likeness.evaluate.openface`).
     `experts`: the networks that judge; None: those whose weights are in place. Raises BadInput where the clip cannot be the
     portrait's, or a given file is not what it should be.
     """
-    size, frames = portrait.stage.camera.size[0], clip.test
+    size, frames = portrait.stage.camera.size[0], clip.test[:MOST]
     must_fit(portrait, clip)
-    rows = {row.name: row for row in all_rows(portrait, clip)}
-    must_be_rows(action_units, [*rows, NEAREST, "real"])
+    rows = {row.name: row for row in all_rows(portrait, clip, frames)}
+    units = errors_of(action_units, [*rows, "real"], len(frames))
     quick = speed(portrait, clip)  # first: nothing that is held later counts as its memory
     judge = Judge(clip, frames, size, experts or Experts.in_place())
     stage = _Stage(portrait, judge)
@@ -51,27 +52,23 @@ def evaluate(
     for row in rows.values():
         pasted, pictures[row.name] = stage.play(row)
         table.append(judge.row(row.name, pasted, pictures[row.name], judge.sound.later(row.by)))
-    table.append(judge.row(NEAREST, list(nearest(clip, size)), None))
+    table.append(judge.row(NEAREST, list(nearest(clip, size, frames)), None))
     real, floor = judge.real_row()
-    table = with_action_units([*table, real], action_units)
-    quiet = silence(portrait, clip, judge.detect)
+    table = [measured.with_samples(units.get(measured.row, {})) for measured in (*table, real)]
+    quiet = silence(portrait, clip, judge)
     return Evaluation(
         method=portrait.method,
         size=size,
         frames=[int(t) for t in frames],
         split={"train": ranges(clip.train), "test": ranges(frames)},
-        table=[measured.figures for measured in table],
-        real_jitter=metrics.jitter(judge.real_pixels, judge.frames),
-        detector_missed=judge.missed,
-        silence={"real_mean": float(metrics.opening(judge.real_pixels).mean())} | quiet,
+        silence=quiet,
         speed=quick,
         pictures=pictures,
-        intervals={measured.row: measured.intervals for measured in table},
         missing=judge.missing | ({} if action_units else {"aue": openface.HOW}),
         floor=floor,
         checks=_checks({measured.row: measured for measured in table}, judge, rows["sound shifted"].by),
         machine=machine(),
-        **judge.about(),
+        **judge.about(table),
     )
 
 
@@ -85,21 +82,16 @@ def must_fit(portrait: Portrait, clip: Clip) -> None:
         raise BadInput(f"{clip.folder}: only {len(clip.test)} held-out frames show the face; at least {FEWEST} are needed.")
 
 
-def must_be_rows(files: Mapping[str, Path] | None, rows: list[str]) -> None:
-    """Raise BadInput for action units of no row, or without those of the real frames."""
-    if files and (unknown := sorted(set(files) - set(rows))):
-        raise BadInput(f"{files[unknown[0]]}: there is no row {unknown[0]!r}. The rows are {', '.join(rows)}.")
-    if files and "real" not in files:
-        raise BadInput("action units of the real frames are missing: name their file real.csv.")
-
-
-def with_action_units(table: list[Measured], files: Mapping[str, Path] | None) -> list[Measured]:
-    """The rows with the errors of action units, where there are files of them."""
+def errors_of(files: Mapping[str, Path] | None, rows: list[str], frames: int) -> dict[str, dict[str, Sample]]:
+    """The errors of action units by row and field, where there are files of them. Raises BadInput for files of no row, of
+    other frames, and without those of the real frames."""
     found = dict(files or {})
+    if unknown := sorted(set(found) - set(rows)):
+        raise BadInput(f"{found[unknown[0]]}: there is no row {unknown[0]!r}. The rows are {', '.join(rows)}.")
     real = found.pop("real", None)
-    return [
-        row.with_samples(openface.aue(found[row.row], real)) if row.row in found and real is not None else row for row in table
-    ]
+    if real is None and found:
+        raise BadInput("action units of the real frames are missing: name their file real.csv.")
+    return {row: openface.aue(path, real, frames) for row, path in found.items() if real is not None}
 
 
 class _Stage:
@@ -125,8 +117,18 @@ class _Stage:
 def _checks(table: Mapping[str, Measured], judge: Judge, by: int) -> dict[str, dict[str, Any]]:
     """The tests with wrong sound, `by` frames off."""
     shifted, mean = table["sound shifted"], table["mean lips"]
-    hidden, heard = (metrics.opening(judge.clip.pixels[torch.from_numpy(judge.frames + off)].numpy()) for off in (0, by))
+    clip, hidden, heard = judge.clip, *(torch.from_numpy(judge.frames + off) for off in (0, by))
+    original, said = (relative_opening(clip.pixels[at].numpy(), clip.seen[at].numpy()) for at in (hidden, heard))
+    drawn, still = (relative_opening(row.landmarks.pixels, row.landmarks.found) for row in (shifted, mean))
     return {
-        "mismatched sound": checks.mismatched_sound(shifted, mean),
-        "leak": checks.leak(metrics.opening(shifted.pixels), hidden, heard, metrics.opening(mean.pixels)),
+        "mismatched sound": checks.mismatched_sound(shifted, mean, by),
+        "leak": checks.leak(drawn, original, said, still),
     }
+
+
+def relative_opening(
+    pixels: Float[np.ndarray, "time k 2"], found: Bool[np.ndarray, " time"] | None = None
+) -> Float[np.ndarray, " time"]:
+    """Lip opening over the inter-ocular distance, so that coming nearer is no opening; NaN where nothing was found."""
+    share = metrics.opening(pixels) / metrics.interocular(pixels)
+    return share if found is None else np.where(found, share, np.nan)

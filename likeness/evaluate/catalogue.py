@@ -16,7 +16,7 @@ class Column:
 
     title: str
     unit: str
-    better: Literal["higher", "lower", "near 0", "near 1", "near real"]
+    better: Literal["higher", "lower", "near 1", "near real"]
     recipe: str
     """A key of `metrics.RECIPES`."""
     digits: int = 2
@@ -33,10 +33,14 @@ COLUMNS: dict[str, Column] = {
     "face": Column("PSNR, face", "dB", "higher", "psnr", 1, "over the real torso"),
     "mouth": Column("PSNR, mouth", "dB", "higher", "psnr", 1, "over the real torso"),
     "full_own": Column("PSNR, own torso", "dB", "higher", "psnr", 1, "own torso"),
+    "face_own": Column("PSNR, face, own torso", "dB", "higher", "psnr", 1, "own torso"),
+    "mouth_own": Column("PSNR, mouth, own torso", "dB", "higher", "psnr", 1, "own torso"),
     "ssim": Column("SSIM, frame", "", "higher", "ssim", 3, "over the real torso"),
     "ssim_face": Column("SSIM, face", "", "higher", "ssim", 3, "over the real torso"),
     "ssim_mouth": Column("SSIM, mouth", "", "higher", "ssim", 3, "over the real torso"),
     "ssim_own": Column("SSIM, own torso", "", "higher", "ssim", 3, "own torso"),
+    "ssim_face_own": Column("SSIM, face, own torso", "", "higher", "ssim", 3, "own torso"),
+    "ssim_mouth_own": Column("SSIM, mouth, own torso", "", "higher", "ssim", 3, "own torso"),
     "ms_ssim": Column("MS-SSIM, frame", "", "higher", "ms-ssim", 3, "over the real torso"),
     "ms_ssim_own": Column("MS-SSIM, own torso", "", "higher", "ms-ssim", 3, "own torso"),
     "lpips": Column("LPIPS, frame", "", "lower", "lpips", 3, "over the real torso"),
@@ -60,6 +64,6 @@ COLUMNS: dict[str, Column] = {
     "loudness_lag": Column("loudness, lag", "frames", "near real", "loudness", 0, "time"),
     "sync_c": Column("LSE-C", "", "near real", "sync", 2, "time"),
     "sync_d": Column("LSE-D", "", "near real", "sync", 2, "time"),
-    "sync_offset": Column("sync offset", "frames", "near 0", "sync", 0, "time"),
+    "sync_offset": Column("sync offset", "frames", "near real", "sync", 0, "time"),
 }
 """By field name of `Figures`, in the order of a table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -11,6 +12,10 @@ from jaxtyping import UInt8
 from likeness.evaluate import metrics
 from likeness.evaluate.rows import DELIVERY
 
+FEWEST = 10
+"""Frames below which figures mean nothing."""
+MOST = 500
+"""Frames that are measured at a time, 20 s: all of them are held in memory, a row's beside another."""
 Pictures = list[UInt8[np.ndarray, "height width 3"]]
 
 
@@ -30,6 +35,11 @@ class Figures:
     full_own: float | None = None
     """PSNR and SSIM of the whole frame with the portrait's own torso."""
     ssim_own: float | None = None
+    face_own: float | None = None
+    """The boxes of face and mouth likewise: what is round the face in them is the portrait's own."""
+    mouth_own: float | None = None
+    ssim_face_own: float | None = None
+    ssim_mouth_own: float | None = None
     lmd: float | None = None
     lmd_share: float | None = None
     """LMD as a share of the inter-ocular distance."""
@@ -75,7 +85,7 @@ class Evaluation:
     split: dict[str, list[list[int]]]
     """Ranges [start, stop) of the frames that were learned from ("train") and measured on ("test"), unseen ones left out."""
     table: list[Figures]
-    real_jitter: float
+    real_jitter: float | None
     detector_missed: dict[str, int]
     silence: dict[str, float]
     """Lip opening with silent sound: mean and standard deviation, with the gate open too, and the real mean; pixels."""
@@ -98,6 +108,10 @@ class Evaluation:
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Tests of what a table hides, each with `passed`: see `likeness.evaluate.checks`."""
     machine: dict[str, Any] = field(default_factory=dict)
+    openings: dict[str, list[float | None]] = field(default_factory=dict)
+    """By row: lip opening in its pictures, pixels; None where no face was found."""
+    sync: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By row, where SyncNet has judged: over how many `frames`, and how many windows fit best at each of the `offsets`."""
     setting: str = "self-reconstruction"
     """Or "speech": driven by sounds without a reference; or "finished video"."""
 
@@ -105,9 +119,18 @@ class Evaluation:
         return next(f for f in self.table if f.row == row)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the pictures."""
+        """Everything but the pictures. What is no number (a box in which nothing lies) is None: JSON has no NaN."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "pictures"}
-        return values | {"table": [asdict(figures) for figures in self.table]}
+        return plain(values | {"table": [asdict(figures) for figures in self.table]})
+
+
+def plain(value: Any) -> Any:
+    """Without what JSON has not: NaN and infinities are None, tuples lists, and all keys text."""
+    if isinstance(value, dict):
+        return {str(key): plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(held) for held in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def ranges(frames: np.ndarray) -> list[list[int]]:

@@ -7,42 +7,41 @@ smooths a video, which hides flicker and flatters PSNR.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from likeness import audio, mesh
 from likeness.clip import Clip, read_picture
 from likeness.errors import BadInput
-from likeness.evaluate import metrics, must_be_rows, openface, with_action_units
+from likeness.evaluate import errors_of, metrics, openface
 from likeness.evaluate.experts import Experts
-from likeness.evaluate.figures import Evaluation, Pictures, ranges
+from likeness.evaluate.figures import FEWEST, MOST, Evaluation, Pictures, ranges
 from likeness.evaluate.judge import Judge, Measured, Sound
 from likeness.evaluate.rows import usual_frame
 from likeness.prepare.pictures import cropped
 from likeness.video import FPS, probe, read
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
-FEWEST = 10
-MOST = 500
-"""Frames that are measured of a video that does not hold the held-out ones: 20 s, all held in memory."""
 SLACK = 2  # frames by which encoders and cutters change a length
 ELSEWHERE = 0.04  # of the picture's side: beyond it the face is not where the original has it
 LARGER = 0.1
+BETTER_DB = 0.5  # by which a face must fit another frame better, to say that it shows that frame
 THEIRS, STILL = "theirs", "still frame"
 
 
 @dataclass(frozen=True)
 class Showing:
-    """What a video shows: frames start .. stop-1 of a clip, at `size`²."""
+    """What a video shows: frames of a clip, at `size`²."""
 
     path: Path
-    start: int
-    stop: int
+    frames: Int[np.ndarray, " shown"]
+    """Which one each of its pictures is, in order."""
     size: int
     crop: tuple[int, int, int] | None
     """Where the clip's square lies in its pictures; None where they are that square."""
@@ -68,54 +67,54 @@ def evaluate_video(
 
     `first`: frame of the clip that the video begins with; None: 0 where it is as long as the clip, that of the held-out
     stretch where it is as long as that. `action_units`, `experts`: as in `likeness.evaluate.evaluate`.
-    Raises BadInput, with the reason, for a video of another size, rate, length or framing. As nobody can know whose torso
-    it shows, whole frames count as "own torso".
+    Raises BadInput, with the reason, for a video of another size, rate, length or framing, and for one that fits the clip
+    better some frames off. As nobody can know whose torso it shows, all its figures count as "own torso".
     """
     theirs = Path(theirs)
-    must_be_rows(action_units, [THEIRS, STILL, "real"])
-    shown = _showing(theirs, clip, first)
+    shown = showing(theirs, clip, first)
     frames = _measured(shown, clip)
+    units = errors_of(action_units, [THEIRS, STILL, "real"], len(frames))
     judge = Judge(clip, frames, shown.size, experts or Experts.in_place())
     pictures = _pictures(shown, frames)
-    sound = Sound(audio.load(theirs), -shown.start) if shown.has_sound else None
+    sound = Sound(audio.load(theirs), -int(shown.frames[0])) if shown.has_sound else None
+    if first is None:
+        _must_be_in_time(theirs, pictures, judge, int(shown.frames[0]))
     ours = judge.row(THEIRS, None, pictures, sound)
     _must_be_in_place(theirs, ours, judge)
     if sound is None:
         reason = f"{theirs.name} has no sound, so whether its lips keep time with it cannot be told."
         judge.missing |= {"loudness": reason, "sync": reason}
-        ours = ours.without("loudness_r", "loudness_lag", "sync_c", "sync_d", "sync_offset")
+        ours = ours.without_sound()
     held = [clip.image(usual_frame(clip), shown.size)] * len(frames)
     real, floor = judge.real_row()
-    table = with_action_units([ours, judge.row(STILL, None, held), real], action_units)
+    table = [row.with_samples(units.get(row.row, {})) for row in (ours, judge.row(STILL, None, held), real)]
     return Evaluation(
         method=theirs.name,
         size=shown.size,
         frames=[int(t) for t in frames],
         split={"train": ranges(clip.train), "test": ranges(clip.test)},
-        table=[measured.figures for measured in table],
-        real_jitter=metrics.jitter(judge.real_pixels, judge.frames),
-        detector_missed=judge.missed,
         silence={},
         speed={},
-        delivery={"video": theirs.name, "frames": [shown.start, shown.stop], "sound": shown.has_sound},
+        delivery={"video": theirs.name, "frames": ranges(shown.frames), "sound": shown.has_sound},
         recipes=metrics.RECIPES | {"pictures": shown.kind},
         pictures={"real": judge.real, THEIRS: pictures},
-        intervals={measured.row: measured.intervals for measured in table},
         missing=judge.missing | ({} if action_units else {"aue": openface.HOW}),
         floor=floor,
         setting="finished video",
-        **judge.about(),
+        **judge.about(table),
     )
 
 
-def _showing(theirs: Path, clip: Clip, first: int | None) -> Showing:
+def showing(theirs: Path, clip: Clip, first: int | None = None) -> Showing:
     """What a video or folder holds of a clip. Raises BadInput where that cannot be told, or cannot be compared."""
+    numbered = None
     if theirs.is_dir():
         files = sorted(theirs.glob("*.png"))
         if not files:
             raise BadInput(f"{theirs}: holds no PNG pictures. Name a video, or a folder of its frames.")
         height, width = read_picture(files[0]).shape[:2]
         count, kind, has_sound = len(files), metrics.RECIPES["pictures"], False
+        numbered = _numbers(files)
     else:
         source = probe(theirs)
         if abs(source.fps - FPS) > 0.01:
@@ -126,10 +125,20 @@ def _showing(theirs: Path, clip: Clip, first: int | None) -> Showing:
         width, height, count, has_sound = source.width, source.height, source.frames, source.has_sound
         kind = f"decoded-{source.codec}/1"
     size, crop = _framing(theirs, clip, width, height)
+    if first is None and numbered is not None and np.isin(clip.test, numbered).all() and numbered[-1] < len(clip):
+        return Showing(theirs, numbered, size, crop, kind, has_sound)
     start = _beginning(theirs, clip, count) if first is None else first
     if not 0 <= start < len(clip):
         raise BadInput(f"first is {start}; the clip has the frames 0 to {len(clip) - 1}.")
-    return Showing(theirs, start, min(start + count, len(clip)), size, crop, kind, has_sound)
+    return Showing(theirs, np.arange(start, min(start + count, len(clip))), size, crop, kind, has_sound)
+
+
+def _numbers(files: Sequence[Path]) -> Int[np.ndarray, " files"] | None:
+    """The frames' numbers by which files are named, as `likeness evaluate --frames` names them; None where they are not."""
+    if not all(file.stem.isdecimal() for file in files):
+        return None
+    found = np.array([int(file.stem) for file in files])
+    return found if (np.diff(found) > 0).all() else None
 
 
 def _framing(theirs: Path, clip: Clip, width: int, height: int) -> tuple[int, tuple[int, int, int] | None]:
@@ -162,11 +171,11 @@ def _beginning(theirs: Path, clip: Clip, count: int) -> int:
 
 def _measured(shown: Showing, clip: Clip) -> np.ndarray:
     """Frame numbers that are compared."""
-    test = clip.test[(clip.test >= shown.start) & (clip.test < shown.stop)]
+    test = clip.test[np.isin(clip.test, shown.frames)]
     if len(test) >= FEWEST:
-        return test
+        return test[:MOST]
     start, stop = clip.longest_scene
-    covered = np.arange(max(start, shown.start), min(stop, shown.stop))
+    covered = shown.frames[(shown.frames >= start) & (shown.frames < stop)]
     covered = covered[clip.seen.numpy()[covered]][:MOST]
     if len(covered) < FEWEST:
         raise BadInput(
@@ -178,7 +187,7 @@ def _measured(shown: Showing, clip: Clip) -> np.ndarray:
 
 def _pictures(shown: Showing, frames: np.ndarray) -> Pictures:
     """The video's pictures of these frames of the clip."""
-    wanted = set((frames - shown.start).tolist())
+    wanted = set(np.flatnonzero(np.isin(shown.frames, frames)).tolist())
     found: Pictures = []
     if shown.path.is_dir():
         files = sorted(shown.path.glob("*.png"))
@@ -201,10 +210,27 @@ def _pictures(shown: Showing, frames: np.ndarray) -> Pictures:
     return found
 
 
+def _must_be_in_time(theirs: Path, pictures: Pictures, judge: Judge, start: int) -> None:
+    """Raise BadInput where the faces are those of frames a little earlier or later: a video may have lost some at its front."""
+    at, _, _ = max(judge.pieces, key=lambda piece: piece[2] - piece[1])
+    shown, real, boxes = pictures[at], judge.real[at], judge.faces[at]
+    fits = {}
+    for off in range(-SLACK, SLACK + 1):
+        inner = range(SLACK, len(shown) - SLACK)  # the same pictures for each
+        fits[off] = np.mean([metrics.psnr(shown[t], real[t + off], boxes[t + off]) for t in inner]) if inner else 0.0
+    best = max(fits, key=lambda off: fits[off])
+    if fits[best] - fits[0] > BETTER_DB:
+        raise BadInput(
+            f"{theirs}: taken to begin with the clip's frame {start}, but its faces fit those {abs(best)} frames "
+            f"{'later' if best > 0 else 'earlier'} better, by {fits[best] - fits[0]:.1f} dB. Say with which frame of the clip "
+            f"it begins: --first {start + best} (or --first {start} if its movement is late by itself)."
+        )
+
+
 def _must_be_in_place(theirs: Path, ours: Measured, judge: Judge) -> None:
     """Raise BadInput where the face is not where the original has it."""
     skull = list(mesh.SKULL)
-    a, b = ours.pixels[:, skull], judge.real_pixels[:, skull]
+    a, b = ours.landmarks.pixels[:, skull], judge.real_pixels[:, skull]
     away = float(np.median(np.linalg.norm(a.mean(1) - b.mean(1), axis=-1)))
     spread = [np.linalg.norm(x - x.mean(1, keepdims=True), axis=-1).mean() for x in (a, b)]
     if away > ELSEWHERE * judge.size or abs(spread[0] / spread[1] - 1) > LARGER:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
+
+from likeness.evaluate.detection import Landmarks
 
 Image = UInt8[np.ndarray, "height width 3"]
 QUALITY = 90
@@ -32,6 +35,6 @@ def changed(pictures: Sequence[Image]) -> dict[str, list[Image]]:
     return {f"jpeg {QUALITY}": [encoded(p) for p in pictures], "half a pixel": [shifted(p) for p in pictures]}
 
 
-def unshifted(name: str, pixels: Float[np.ndarray, "time k 2"]) -> Float[np.ndarray, "time k 2"]:
+def unshifted(name: str, landmarks: Landmarks) -> Landmarks:
     """Landmarks found after a change, where they would be without its shift."""
-    return pixels - SHIFT_PX if name == "half a pixel" else pixels
+    return replace(landmarks, pixels=landmarks.pixels - SHIFT_PX) if name == "half a pixel" else landmarks

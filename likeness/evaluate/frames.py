@@ -18,7 +18,8 @@ def check_frames(folder: Path | None) -> None:
 
 
 def write_frames(found: Evaluation, folder: Path) -> Path:
-    """Every row's pictures as FOLDER/ROW/000123.png, without loss, by the clip's frame numbers (spoken rows: from 0).
+    """Every row's pictures with its own torso as FOLDER/ROW/000123.png, without loss, by the clip's frame numbers (spoken
+    rows: from 0).
 
     Raises BadInput or Exhausted where they cannot be written.
     """

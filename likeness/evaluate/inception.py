@@ -14,14 +14,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from likeness.evaluate.weights import Published
+from likeness.published import Published
 
 INCEPTION = Published(
     what="FID",
     folder="fid",
     names=("pt_inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05.safetensors"),
     source="the release fid_weights of github.com/mseitzer/pytorch-fid",
-    ignored=(".num_batches_tracked",),
+    ignored=("*.num_batches_tracked",),
 )
 DIM = 2048
 SIDE = 299

@@ -21,7 +21,8 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Sample:
-    """The values that a figure is made of: one row a frame (or a pair or window of frames), in order."""
+    """The values that a figure is made of: one row a frame (or a pair or window of frames), in order. A mean leaves NaN out,
+    and is NaN where there is nothing else."""
 
     values: Float[np.ndarray, "time *rest"]
     statistic: Callable[[Float[np.ndarray, "time *rest"]], float] | None = None
@@ -29,17 +30,26 @@ class Sample:
 
     @property
     def figure(self) -> float:
-        return float(np.mean(self.values)) if self.statistic is None else float(self.statistic(self.values))
+        if self.statistic is not None:
+            return float(self.statistic(self.values))
+        return float(_means(self.values[None].reshape(1, -1))[0])
 
     def interval(self) -> list[float]:
         """[low, high] of 95 % of the draws. Holds for this clip's frames, not for other clips or other trainings."""
+        if not len(self.values):
+            return [np.nan, np.nan]
         index = draws(len(self.values))
         if self.statistic is None:
-            found = self.values.reshape(len(self.values), -1).mean(1)[index].mean(1)
+            found = _means(self.values.reshape(len(self.values), -1).mean(1)[index])
         else:
             found = np.array([self.statistic(self.values[rows]) for rows in index])
         tail = 100 * (1 - LEVEL) / 2
-        return [float(v) for v in np.percentile(found, [tail, 100 - tail])]
+        return [float(v) for v in np.nanpercentile(found, [tail, 100 - tail])] if np.isfinite(found).any() else [np.nan] * 2
+
+
+def _means(rows: Float[np.ndarray, "draws time"]) -> Float[np.ndarray, " draws"]:
+    there = np.isfinite(rows)
+    return np.where(there, rows, 0).sum(1) / np.where(there.any(1), there.sum(1), np.nan)
 
 
 def draws(length: int) -> Int[np.ndarray, "draws length"]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from likeness import audio
 from likeness.clip import Clip
 from likeness.evaluate import floor, metrics, seam, syncnet
-from likeness.evaluate.detection import detect
+from likeness.evaluate.detection import Landmarks, detect
 from likeness.evaluate.experts import Experts
 from likeness.evaluate.fid import frechet
 from likeness.evaluate.figures import Figures, Pictures, ranges
@@ -24,6 +25,8 @@ from likeness.evaluate.multiscale import SMALLEST, ms_ssim
 from likeness.evaluate.signals import errors
 
 Pixels = Float[np.ndarray, "time 478 2"]
+RANGE_DB = 40.0
+"""Below the loud moments of a sound (95th percentile): what is quieter counts as so quiet."""
 Picture = UInt8[np.ndarray, "height width 3"]
 
 
@@ -36,16 +39,20 @@ class Measured:
     """By field of `Figures`."""
     plain: dict[str, float]
     """Figures that no frame has by itself."""
-    pixels: Pixels
-    """Landmarks that the tracker found."""
+    landmarks: Landmarks
+    """That the tracker found."""
+    sync: dict[str, Any] | None = None
+    """See `Evaluation.sync`."""
 
     def with_samples(self, more: dict[str, Sample]) -> Measured:
         """The same row, with more figures."""
         return replace(self, samples=self.samples | more)
 
-    def without(self, *fields: str) -> Measured:
-        """The same row, less some figures."""
-        return replace(self, samples={name: sample for name, sample in self.samples.items() if name not in fields})
+    def without_sound(self) -> Measured:
+        """The same row, less the figures that need one."""
+        heard = ("loudness_r", "loudness_lag", "sync_c", "sync_d", "sync_offset")
+        samples = {name: sample for name, sample in self.samples.items() if name not in heard}
+        return replace(self, samples=samples, sync=None)
 
     @property
     def figures(self) -> Figures:
@@ -61,24 +68,31 @@ class Judge:
 
     def __init__(self, clip: Clip, frames: np.ndarray, size: int, experts: Experts) -> None:
         self.clip, self.frames, self.size, self.experts = clip, frames, size, experts
-        self.missed: dict[str, int] = {}
+        self.seen: dict[str, Landmarks] = {}
         self.missing = dict(experts.missing)
         self.real: Pictures = [clip.image(int(t), size) for t in frames]
         tracked = clip.pixels[torch.from_numpy(frames)].numpy() * (size / clip.camera.size[0])
         self.faces = [metrics.face_box(p, size) for p in tracked]
         self.mouths = [metrics.mouth_box(p, size) for p in tracked]
-        self.real_pixels = self.detect("real", self.real)
+        self.real_landmarks = self.detect("real", self.real)
         self.sound = Sound(audio.load(clip.audio))
         if size < SMALLEST:
             self.missing["ms_ssim"] = f"MS-SSIM needs pictures of at least {SMALLEST} pixels to a side, these have {size}."
 
+    @property
+    def real_pixels(self) -> Pixels:
+        """Landmarks of the real frames."""
+        return self.real_landmarks.pixels
+
     @cached_property
     def pieces(self) -> list[tuple[slice, int, int]]:
-        """Runs of frames without gaps: where they are among those measured, and their first and last (exclusive)."""
+        """Runs of frames without gaps, cuts and jumps: where they are among those measured, first and last (exclusive)."""
+        edges = {*self.clip.breaks, *(start for start, _ in self.clip.scenes)}
         found, at = [], 0
         for start, stop in ranges(self.frames):
-            found.append((slice(at, at + stop - start), start, stop))
-            at += stop - start
+            for a, b in pairwise([start, *sorted(edge for edge in edges if start < edge < stop), stop]):
+                found.append((slice(at, at + b - a), a, b))
+                at += b - a
         return found
 
     @cached_property
@@ -98,10 +112,20 @@ class Judge:
         """Inception's, for FID."""
         return self._features(self.real)
 
-    def detect(self, name: str, pictures: Iterable[Picture]) -> Pixels:
-        """Landmarks of pictures; how many were missed is noted under `name`."""
-        pixels, self.missed[name] = detect(name, pictures)
-        return pixels
+    def detect(self, name: str, pictures: Iterable[Picture]) -> Landmarks:
+        """Landmarks of pictures, noted under `name`; where too often no face was found, so is what is not measured."""
+        found = self.seen[name] = detect(name, pictures)
+        if not found.enough:
+            self.missing[f"landmarks, {name}"] = (
+                f"In {found.missed} of {len(found.found)} pictures the tracker found no face, so that figures of landmarks "
+                "would be of the better ones alone."
+            )
+        return found
+
+    @property
+    def missed(self) -> dict[str, int]:
+        """By row: in how many pictures no face was found."""
+        return {name: landmarks.missed for name, landmarks in self.seen.items()}
 
     def row(self, name: str, pasted: Pictures | None, own: Pictures | None, sound: Sound | None = None) -> Measured:
         """A row of finished pictures: over the real torso, with their own, or one of both. `sound` is what they are meant to
@@ -109,13 +133,14 @@ class Judge:
         shown = own if own is not None else pasted
         if shown is None:
             raise ValueError(f"row {name!r}: no pictures")
-        pixels = self.detect(name, shown)
-        samples = self._boxes(shown if pasted is None else pasted)
-        samples |= {} if pasted is None else self._frames(pasted, "")
+        landmarks = self.detect(name, shown)
+        samples = {} if pasted is None else self._frames(pasted, "")
         samples |= {} if own is None else self._frames(own, "_own")
-        samples |= self._landmarks(pixels) | self._time(shown) | self._heard(shown, pixels, sound or self.sound)
+        samples |= self._landmarks(landmarks) | self._time(shown)
+        samples |= self._loudness(landmarks, sound or self.sound)
+        synced = self._synced(shown, landmarks, sound or self.sound)
         plain = self._distance("fid", pasted) | self._distance("fid_own", own)
-        return Measured(name, samples, plain, pixels)
+        return Measured(name, samples | synchrony(synced), plain, landmarks, agreement(synced))
 
     def real_row(self) -> tuple[Measured, dict[str, dict[str, float]]]:
         """The real frames themselves: their own movement, and where a row is compared with them, what is left when they
@@ -125,17 +150,25 @@ class Judge:
         floors = {n: self._landmarks(pixels) for n, pixels in found.items()}
         name = next(iter(changed))  # re-encoded
         samples = floors[name] | self._time(changed[name])
-        own = {"jitter": Sample(metrics.jolts(self.real_pixels, self.frames))} | self._time(self.real)
-        del own["seam"]  # against itself it is zero: the changed one's stays
-        samples |= own | self._heard(self.real, self.real_pixels, self.sound)
+        samples |= {"jitter": Sample(metrics.jolts(self.real_pixels, self._known(self.real_landmarks)[1]))}
+        # Against itself a seam is zero: the changed one's stays.
+        samples |= {field: its for field, its in self._time(self.real).items() if field != "seam"}
+        samples |= self._loudness(self.real_landmarks, self.sound)
+        synced = self._synced(self.real, self.real_landmarks, self.sound)
         compared = ("lmd", "lmd_share", "opening_r", "opening_ratio", "upper", "lower")
-        values = {n: {f: its[f].figure for f in compared} for n, its in floors.items()}
-        return Measured("real", samples, {}, self.real_pixels), values
+        values = {n: {f: its[f].figure for f in compared if f in its} for n, its in floors.items()}
+        return Measured("real", samples | synchrony(synced), {}, self.real_landmarks, agreement(synced)), values
 
-    def about(self) -> dict[str, Any]:
-        """Where on the real frames was looked, and what they show: fields of `Evaluation`."""
+    def about(self, table: Sequence[Measured]) -> dict[str, Any]:
+        """What the rows say, where on the real frames was looked, and what these show: fields of `Evaluation`."""
         at = torch.from_numpy(self.frames)
         return {
+            "table": [measured.figures for measured in table],
+            "intervals": {measured.row: measured.intervals for measured in table},
+            "openings": {measured.row: measured.landmarks.opening for measured in table},
+            "sync": {measured.row: measured.sync for measured in table if measured.sync is not None},
+            "real_jitter": next(measured.figures.jitter for measured in table if measured.row == "real"),
+            "detector_missed": self.missed,
             "boxes": [{"face": list(f), "mouth": list(m)} for f, m in zip(self.faces, self.mouths)],
             "curves": {
                 "opening": metrics.opening(self.real_pixels).tolist(),
@@ -147,37 +180,45 @@ class Judge:
     # ---- what is measured
 
     def _frames(self, pictures: Pictures, ending: str) -> dict[str, Sample]:
-        """Whole frames against the real ones, in the fields with this ending."""
+        """Whole frames, faces and mouths against the real ones, in the fields with this ending."""
         pairs = list(zip(pictures, self.real))
-        found = {f"full{ending}": _each(metrics.psnr, pairs), f"ssim{ending}": _each(metrics.ssim, pairs)}
+        boxed = list(zip(pictures, self.real, self.faces, self.mouths))
+        alike = np.array([metrics.ssims(a, b, (None, face, mouth)) for a, b, face, mouth in boxed])
+        found = {
+            f"full{ending}": _each(metrics.psnr, pairs),
+            f"face{ending}": Sample(np.array([metrics.psnr(a, b, face) for a, b, face, _ in boxed])),
+            f"mouth{ending}": Sample(np.array([metrics.psnr(a, b, mouth) for a, b, _, mouth in boxed])),
+            f"ssim{ending}": Sample(alike[:, 0]),
+            f"ssim_face{ending}": Sample(alike[:, 1]),
+            f"ssim_mouth{ending}": Sample(alike[:, 2]),
+        }
         if self.size >= SMALLEST:
             found[f"ms_ssim{ending}"] = _each(ms_ssim, pairs)
         if self.experts.lpips is not None:
             found[f"lpips{ending}"] = _each(self._lpips, pairs)
         return found
 
-    def _boxes(self, pictures: Pictures) -> dict[str, Sample]:
-        """Face and mouth against the real ones."""
-        both = list(zip(pictures, self.real, self.faces, self.mouths))
-        alike = np.array([metrics.ssims(a, b, (face, mouth)) for a, b, face, mouth in both])
-        return {
-            "face": Sample(np.array([metrics.psnr(a, b, face) for a, b, face, _ in both])),
-            "mouth": Sample(np.array([metrics.psnr(a, b, mouth) for a, b, _, mouth in both])),
-            "ssim_face": Sample(alike[:, 0]),
-            "ssim_mouth": Sample(alike[:, 1]),
-        }
+    def _known(self, landmarks: Landmarks) -> tuple[Bool[np.ndarray, " time"], Int[np.ndarray, " known"]]:
+        """In which frames the tracker found both faces, and the numbers of these frames."""
+        both = landmarks.found & self.real_landmarks.found
+        return both, self.frames[both]
 
-    def _landmarks(self, pixels: Pixels) -> dict[str, Sample]:
-        """Against the real frames' landmarks."""
-        distance = metrics.lip_distances(pixels, self.real_pixels)
-        both = np.stack([metrics.opening(pixels), metrics.opening(self.real_pixels)], axis=1).astype(np.float64)
-        upper, lower = errors(pixels, self.real_pixels)
+    def _landmarks(self, landmarks: Landmarks) -> dict[str, Sample]:
+        """Against the real frames' landmarks, where both were found; nothing where the tracker missed too many."""
+        if not landmarks.enough:
+            return {}
+        known, frames = self._known(landmarks)
+        pixels, real = landmarks.pixels[known], self.real_pixels[known]
+        both = np.stack([metrics.opening(pixels), metrics.opening(real)], axis=1).astype(np.float64)
+        upper, lower = errors(pixels, real)
+        # A value for every frame, so that rows can be compared frame by frame.
+        distance = np.where(known, metrics.lip_distances(landmarks.pixels, self.real_pixels), np.nan)
         return {
             "lmd": Sample(distance),
             "lmd_share": Sample(distance / metrics.interocular(self.real_pixels)),
             "opening_r": Sample(both, lambda rows: metrics.follows(rows[:, 0], rows[:, 1])[0]),
             "opening_ratio": Sample(both, lambda rows: metrics.follows(rows[:, 0], rows[:, 1])[1]),
-            "jitter": Sample(metrics.jolts(pixels, self.frames)),
+            "jitter": Sample(metrics.jolts(pixels, frames)),
             "upper": Sample(upper),
             "lower": Sample(lower),
         }
@@ -196,18 +237,25 @@ class Judge:
             self.missing["seam"] = "In no frame do head and body meet, so there is no seam."
         return found
 
-    def _heard(self, pictures: Pictures, pixels: Pixels, sound: Sound) -> dict[str, Sample]:
-        """Against the sound that the pictures are meant to say."""
+    def _loudness(self, landmarks: Landmarks, sound: Sound) -> dict[str, Sample]:
+        """Against the loudness of what the pictures are meant to say."""
+        if not landmarks.enough:
+            return {}
         rows = np.concatenate([
-            metrics.with_loudness(metrics.opening(pixels[at]), sound.decibels, start + sound.by)
+            metrics.with_loudness(metrics.opening(landmarks.pixels[at]), sound.decibels, start + sound.by)[landmarks.found[at]]
             for at, start, _ in self.pieces
         ])  # fmt: skip
-        found = {"loudness_r": Sample(rows, metrics.loudness_r), "loudness_lag": Sample(rows, metrics.loudness_lag)}
+        return {"loudness_r": Sample(rows, metrics.loudness_r), "loudness_lag": Sample(rows, metrics.loudness_lag)}
+
+    def _synced(self, pictures: Pictures, landmarks: Landmarks, sound: Sound) -> Float[np.ndarray, "windows 31"] | None:
+        """SyncNet's distances over the longest run of frames; None where it is not in place or that run is too short."""
         at, start, stop = max(self.pieces, key=lambda piece: piece[2] - piece[1])
-        net = self.experts.syncnet
-        if net is None or stop - start < syncnet.SMALLEST_STRETCH:
-            return found
-        return found | synchrony(syncnet.distances(net, pictures[at], pixels[at], sound.piece(start, stop)))
+        if self.experts.syncnet is None or not landmarks.enough:
+            return None
+        if stop - start < syncnet.SMALLEST_STRETCH:
+            self.missing["sync"] = syncnet.too_short(stop - start)
+            return None
+        return syncnet.distances(self.experts.syncnet, pictures[at], landmarks.pixels[at], sound.piece(start, stop))
 
     def _distance(self, name: str, pictures: Pictures | None) -> dict[str, float]:
         """FID of a row, where the network is in place."""
@@ -234,8 +282,9 @@ class Sound:
 
     def __init__(self, waveform: Float[np.ndarray, " samples"], by: int = 0) -> None:
         self.waveform, self.by = waveform, by
-        rows = audio.loudness(waveform)
-        self.decibels: Float[np.ndarray, " time"] = rows.reshape(-1, audio.ROWS_PER_FRAME).mean(1)
+        frames = audio.loudness(waveform).reshape(-1, audio.ROWS_PER_FRAME).mean(1)
+        # Digital silence is 60 dB below the quietest room: without a floor it would be all that a correlation sees.
+        self.decibels: Float[np.ndarray, " time"] = frames.clip(min=np.percentile(frames, 95) - RANGE_DB)
 
     def later(self, by: int) -> Sound:
         """The same sound, but frame t shows its frame t + by."""
@@ -251,13 +300,24 @@ class Sound:
         return found
 
 
-def synchrony(apart: Float[np.ndarray, "windows 31"]) -> dict[str, Sample]:
+def synchrony(apart: Float[np.ndarray, "windows 31"] | None) -> dict[str, Sample]:
     """The figures of SyncNet's distances."""
+    if apart is None:
+        return {}
     return {
         "sync_c": Sample(apart, syncnet.lse_c),
         "sync_d": Sample(apart, syncnet.lse_d),
         "sync_offset": Sample(apart, syncnet.offset),
     }
+
+
+def agreement(apart: Float[np.ndarray, "windows 31"] | None) -> dict[str, Any] | None:
+    """Of SyncNet's distances: over how many frames, and how many windows fit best at each offset."""
+    if apart is None:
+        return None
+    offsets, counts = np.unique(syncnet.REACH - apart.argmin(1), return_counts=True)
+    found = {str(offset): int(count) for offset, count in zip(offsets, counts)}
+    return {"frames": len(apart) + syncnet.WINDOW, "offsets": found}
 
 
 def _each(measure: Callable[[Picture, Picture], float], pairs: list[tuple[Picture, Picture]]) -> Sample:

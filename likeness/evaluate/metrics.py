@@ -25,9 +25,9 @@ RECIPES = {
     "floor": "floor-jpeg90-or-half-pixel-redetected/1",
     "signals": "signals-mediapipe-5-upper-5-lower-over-real-variance/1",
     "aue": "aue-openface-8-upper-9-lower-sum-of-mean-squares/1",
-    "sync": "syncnet-v2-mesh-box-crop-224-raw-frames/1",
+    "sync": "syncnet-v2-mesh-box-crop-224-raw-frames-longest-run/2",
     "opening": "opening-13-14-px/1",
-    "loudness": "opening-against-loudness-best-lag-6/1",
+    "loudness": "opening-against-loudness-40dB-best-lag-6/2",
     "jitter": "jitter-second-difference-lips-rigid-aligned/2",
     "flicker": "warping-dis-flow-of-real-rms-rgb8/1",
     "flicker, own flow": "warping-dis-flow-of-itself-rms-rgb8/1",
@@ -45,10 +45,13 @@ Image = UInt8[np.ndarray, "height width 3"]
 
 
 def psnr(image: Image, real: Image, box: Box | None = None) -> float:
-    """Peak signal-to-noise ratio in dB of 8-bit RGB, in a box or the whole frame; 100 where both are equal."""
+    """Peak signal-to-noise ratio in dB of 8-bit RGB, in a box or the whole frame; 100 where both are equal, NaN where
+    nothing lies in the box."""
     if box is not None:
         x0, y0, x1, y1 = box
         image, real = image[y0:y1, x0:x1], real[y0:y1, x0:x1]
+    if not image.size:
+        return float("nan")
     error = np.mean(np.square(image.astype(np.float64) - real))
     return float(min(100.0, 10 * np.log10(255.0**2 / max(error, 1e-9))))
 
@@ -62,7 +65,7 @@ def ssim(image: Image, real: Image, box: Box | None = None) -> float:
 
 
 def ssims(image: Image, real: Image, boxes: Sequence[Box | None]) -> list[float]:
-    """`ssim` in several boxes (None: the whole frame) of one pair."""
+    """`ssim` in several boxes (None: the whole frame) of one pair; NaN where nothing lies in the box."""
     a, b = (torch.from_numpy(np.array(x, np.float32)) / 255 for x in (image, real))
     found = ssim_map(a, b)
     whole = (0, 0, image.shape[1], image.shape[0])
@@ -83,7 +86,8 @@ def _box(points: Float[np.ndarray, "k 2"], margin: float, size: int) -> Box:
     margin *= size / 256
     x0, y0 = np.floor(points.min(0) - margin).astype(int)
     x1, y1 = np.ceil(points.max(0) + margin).astype(int)
-    return max(int(x0), 0), max(int(y0), 0), min(int(x1), size), min(int(y1), size)
+    x0, y0, x1, y1 = (int(v) for v in np.clip([x0, y0, x1, y1], 0, size))
+    return x0, y0, x1, y1
 
 
 def lmd(drawn: Float[np.ndarray, "time k 2"], real: Float[np.ndarray, "time k 2"]) -> tuple[float, float]:

@@ -31,11 +31,11 @@ def files(folder: str | os.PathLike) -> dict[str, Path]:
     return found
 
 
-def aue(drawn: str | os.PathLike, real: str | os.PathLike) -> dict[str, Sample]:
+def aue(drawn: str | os.PathLike, real: str | os.PathLike, frames: int) -> dict[str, Sample]:
     """`aue_upper`, `aue_lower` and `aue` (all 17), as in TalkingGaussian's script: squared differences of the intensities
     (0 to 5), mean over the frames, sum over the units. Frames in which one of both has no face are left out.
 
-    Raises BadInput for files that are not OpenFace's, lack a unit, or are of different lengths: frames must be the same ones.
+    Raises BadInput for files that are not OpenFace's, lack a unit, or are not of the `frames` that are measured.
     """
     held = {}
     for path in (Path(drawn), Path(real)):
@@ -45,10 +45,10 @@ def aue(drawn: str | os.PathLike, real: str | os.PathLike) -> dict[str, Sample]:
             raise BadInput(f"{path}: no intensities of {', '.join(missing)}. Export all action units with FeatureExtraction.")
         held[path] = {unit: values[:, names.index(unit)].astype(np.float64) for unit in UPPER + LOWER}, seen
     (ours, found), (theirs, known) = held[Path(drawn)], held[Path(real)]
-    if len(found) != len(known):
+    if not len(found) == len(known) == frames:
         raise BadInput(
-            f"{drawn}: {len(found)} frames, {real}: {len(known)}. Action units are compared frame by frame: run "
-            "FeatureExtraction on the same frames of both."
+            f"{drawn}: {len(found)} frames, {real}: {len(known)}; {frames} are measured. Action units are compared frame by "
+            "frame: run FeatureExtraction on what --frames writes."
         )
     both = found & known
     if not both.any():

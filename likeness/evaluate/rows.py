@@ -21,7 +21,7 @@ DELIVERY: dict[str, Any] = {
 }  # fmt: skip
 """How the rows by sound are spoken, in the words of `likeness.delivery.Delivery`; the gate stays open as in training
 pictures. The row "silence" closes it once more."""
-SHIFT = 37  # frames by which the sound is wrong in the row "sound shifted": later, or earlier where the clip ends
+SHIFT = 37  # frames by which the sound is wrong in the row "sound shifted": later, or earlier where the scene ends
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Row:
             yield layer
 
 
-def all_rows(portrait: Portrait, clip: Clip) -> list[Row]:
-    """All rows that a portrait can play. `Motion.torso` follows the whole scene's real poses."""
-    test = torch.from_numpy(clip.test)
+def all_rows(portrait: Portrait, clip: Clip, frames: np.ndarray) -> list[Row]:
+    """All rows that a portrait can play, on these held-out frames. `Motion.torso` follows the whole scene's real poses."""
+    test = torch.from_numpy(frames)
     motion = following(portrait, clip)
     real = motion[test]
     stretch = (int(test[0]), int(test[-1]) + 1)
     inside = test - stretch[0]
     sound = listen(portrait, clip, *stretch)[inside]
-    by = SHIFT if stretch[1] + SHIFT <= len(clip) else -SHIFT  # beyond the clip's end there is no sound to be wrong
+    by = SHIFT if stretch[1] + SHIFT <= clip.longest_scene[1] else -SHIFT  # behind the scene somebody else may speak
     shifted = listen(portrait, clip, stretch[0] + by, stretch[1] + by)[inside]
     tracked = portrait.follow(real)
     mean = mean_cond(portrait, clip)
@@ -66,6 +66,7 @@ def all_rows(portrait: Portrait, clip: Clip) -> list[Row]:
     return [
         *found,
         Row("sound", sound, real),
+        Row("sound, mean eyes", sound, still),
         Row("mean lips", mean, real),
         Row("static", mean, still),
         Row("sound shifted", shifted, real, by),
@@ -122,16 +123,16 @@ def listen(portrait: Portrait, clip: Clip, start: int, stop: int) -> Tensor:
     return portrait.listen(Heard(stretch, statistics.mean, statistics.std, gate, DELIVERY["voice"], DELIVERY["amplitude"]))
 
 
-def nearest(clip: Clip, size: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """For each test frame the training picture nearest in pose and sound, each z-scored over the training frames."""
+def nearest(clip: Clip, size: int, frames: np.ndarray) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """For each of these frames the training picture nearest in pose and sound, each z-scored over the training frames."""
     mel = np.array(clip.features("mel"))
     sound = mel[: 4 * len(clip)].reshape(len(clip), 4, -1).mean(1)
     pose = clip.motion.pose[:, :3, :].flatten(1).numpy()
-    train, test = clip.train, clip.test
+    train = clip.train
     scaled = []
     for values in (pose, sound):
         z = (values - values[train].mean(0)) / (values[train].std(0) + 1e-6)
         scaled.append(z / np.sqrt(z.shape[1]))
     joint = np.concatenate(scaled, axis=1)
-    for t in test:
+    for t in frames:
         yield clip.image(int(train[np.square(joint[train] - joint[t]).sum(1).argmin()]), size)

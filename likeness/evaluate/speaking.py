@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,23 +22,21 @@ from likeness import audio, mesh
 from likeness.clip import Clip, Motion
 from likeness.delivery import Delivery
 from likeness.errors import BadInput
-from likeness.evaluate import checks, metrics, must_fit, seam, syncnet
-from likeness.evaluate.detection import detect
+from likeness.evaluate import checks, metrics, must_fit, relative_opening, seam, syncnet
+from likeness.evaluate.detection import Landmarks
 from likeness.evaluate.experts import Experts
-from likeness.evaluate.figures import Evaluation, Pictures, ranges
+from likeness.evaluate.figures import FEWEST, MOST, Evaluation, Pictures, ranges
 from likeness.evaluate.flicker import flows, warping_errors
 from likeness.evaluate.intervals import Sample
-from likeness.evaluate.judge import Judge, Measured, Sound, synchrony
+from likeness.evaluate.judge import Judge, Measured, Sound, agreement, synchrony
 from likeness.evaluate.rows import held_still, mean_cond
 from likeness.evaluate.silence import silence
 from likeness.evaluate.speed import machine, speed
 from likeness.portrait import Layer, Portrait
 from likeness.speak import CHUNK, Speech, speak
 
-MOST = 500
-"""Frames of each sound that are measured: 20 s."""
-FEWEST = 10
 STATIC = "static"
+OWN = "held-out sound"
 
 
 class Played:
@@ -67,46 +67,58 @@ def evaluate_speech(
 ) -> Evaluation:
     """A row for each sound, by its file's name; "static": the same movement with the mean face; "real": the held-out frames.
 
-    No sounds: the clip's own, as for a novel pose. `delivery`: as in `likeness.speak`. Raises BadInput for sounds under 10
-    frames, two of one name, a clip that is not the portrait's, or a transparent background.
+    No sounds: the clip's own held-out one, as for a novel pose. `delivery`: as in `likeness.speak`. Raises BadInput for sounds
+    under 10 frames, two of one name, a clip that is not the portrait's, or a transparent background.
     """
     must_fit(portrait, clip)
+    with TemporaryDirectory() as folder:
+        if not sounds:
+            own = Path(folder) / f"{OWN}.wav"
+            first, last = int(clip.test[0]), int(clip.test[-1])
+            audio.save_wav(own, audio.load(clip.audio)[first * audio.HOP : (last + 1) * audio.HOP])
+            sounds = [own]
+        return _evaluate(portrait, clip, [Path(sound) for sound in sounds], delivery, experts or Experts.in_place())
+
+
+def _evaluate(portrait: Portrait, clip: Clip, sounds: list[Path], delivery: Delivery, experts: Experts) -> Evaluation:
     if delivery.background == "transparent":
         raise BadInput("a transparent background cannot be measured: choose the clip's, a colour or a picture.")
-    speeches = _speeches(portrait, [Path(sound) for sound in sounds] or [clip.audio], delivery)
+    speeches = _speeches(portrait, sounds, delivery)
     quick = speed(portrait, clip)
-    experts = experts or Experts.in_place()
-    judge = Judge(clip, clip.test, portrait.stage.camera.size[0], experts)
-    scene = _Scene(experts, judge)
-    table, pictures, leaks = [], {}, {}
-    for name, said in speeches.items():
-        heard, played = Sound(audio.load(said.sound)), Played(said)
-        table.append(scene.row(name, played, heard))
-        opening, pictures[name] = metrics.opening(table[-1].pixels), played.pictures
-        leaks[f"leak, {name}"] = checks.leak(opening, np.array(played.hidden), heard.decibels[: len(opening)])
-    first = next(iter(speeches.values()))
-    held = Played(first, (mean_cond(portrait, clip), held_still(clip.motion, clip.train)))
-    table += [scene.row(STATIC, held, Sound(audio.load(first.sound))), scene.real_row()]
-    lengths = {name: len(its) for name, its in pictures.items()}
+    judge = Judge(clip, clip.test[:MOST], portrait.stage.camera.size[0], experts)
+    scene, heard = _Scene(experts, judge), {name: Sound(audio.load(said.sound)) for name, said in speeches.items()}
+    spoken = {name: Played(said) for name, said in speeches.items()}
+    longest = max(speeches, key=lambda name: len(speeches[name]))
+    held = Played(speeches[longest], (mean_cond(portrait, clip), held_still(clip.motion, clip.train)))
+    rows = {name: scene.row(name, played, heard[name]) for name, played in spoken.items()}
+    still = scene.row(STATIC, held, heard[longest])
+    table = [*rows.values(), still, scene.real_row()]
+    lips = relative_opening(still.landmarks.pixels, still.landmarks.found)
+    leaks = {
+        f"leak, {name}": checks.leak(
+            relative_opening(row.landmarks.pixels, row.landmarks.found),
+            np.array(spoken[name].hidden),
+            heard[name].decibels[: len(row.landmarks.found)],
+            lips[: len(row.landmarks.found)],
+        )
+        for name, row in rows.items()
+    }
+    lengths = {name: len(played.pictures) for name, played in spoken.items()}
     return Evaluation(
         method=portrait.method,
         size=judge.size,
         frames=list(range(max(lengths.values()))),
         split={"train": ranges(clip.train), "test": ranges(clip.test)},
-        table=[measured.figures for measured in table],
-        real_jitter=metrics.jitter(judge.real_pixels, judge.frames),
-        detector_missed=judge.missed,
-        silence={"real_mean": float(metrics.opening(judge.real_pixels).mean())} | silence(portrait, clip, judge.detect),
+        silence=silence(portrait, clip, judge),
         speed=quick,
         delivery=_plain(delivery) | {"voices": {name: said.voice for name, said in speeches.items()}, "frames": lengths},
         recipes=scene.recipes,
-        curves=judge.about()["curves"],
-        pictures=pictures | {STATIC: held.pictures, "real": judge.real},
-        intervals={measured.row: measured.intervals for measured in table},
+        pictures={name: played.pictures for name, played in spoken.items()} | {STATIC: held.pictures, "real": judge.real},
         missing={name: why for name, why in scene.missing.items() if name not in ("lpips", "fid", "ms_ssim")},
         checks=leaks,
         machine=machine(),
         setting="speech",
+        **{name: value for name, value in judge.about(table).items() if name != "boxes"},  # of frames that nothing is drawn of
     )
 
 
@@ -144,36 +156,38 @@ class _Scene:
 
     def row(self, name: str, played: Played, sound: Sound) -> Measured:
         """A spoken row."""
-        pixels, self.judge.missed[name] = detect(name, played.pictures)
-        samples = self._alone(played.pictures, pixels, sound)
+        landmarks = self.judge.detect(name, played.pictures)
+        samples, sync = self._alone(played.pictures, landmarks, sound)
         edges = [seam.edge(a, where) for a, where in zip(played.pictures, played.bands) if where.any()]
         if edges:
             samples["seam_edge"] = Sample(np.array(edges))
         else:
             self.missing["seam"] = "This portrait has no torso of its own beside its head, so there is no seam to find."
-        return Measured(name, samples, {}, pixels)
+        return Measured(name, samples, {}, landmarks, sync)
 
     def real_row(self) -> Measured:
         """The longest run of held-out frames. Its seam is left out: it has no drawn border."""
         at, start, _ = max(self.judge.pieces, key=lambda piece: piece[2] - piece[1])
-        pixels = self.judge.real_pixels[at]
-        return Measured("real", self._alone(self.judge.real[at], pixels, self.judge.sound.later(start)), {}, pixels)
+        landmarks = self.judge.real_landmarks[at]
+        samples, sync = self._alone(self.judge.real[at], landmarks, self.judge.sound.later(start))
+        return Measured("real", samples, {}, landmarks, sync)
 
-    def _alone(self, pictures: Pictures, pixels: np.ndarray, sound: Sound) -> dict[str, Sample]:
-        """Of neighbouring pictures, the first of which shows the sound's beginning."""
-        rows = metrics.with_loudness(metrics.opening(pixels), sound.decibels, sound.by)
-        found = {
-            "jitter": Sample(metrics.jolts(pixels)),
-            "loudness_r": Sample(rows, metrics.loudness_r),
-            "loudness_lag": Sample(rows, metrics.loudness_lag),
-        }
+    def _alone(self, pictures: Pictures, landmarks: Landmarks, sound: Sound) -> tuple[dict[str, Sample], dict[str, Any] | None]:
+        """Of neighbouring pictures, the first of which shows the sound's beginning; and how SyncNet judged."""
+        found, known = {}, np.flatnonzero(landmarks.found)
+        if landmarks.enough:
+            rows = metrics.with_loudness(metrics.opening(landmarks.pixels), sound.decibels, sound.by)[known]
+            found["jitter"] = Sample(metrics.jolts(landmarks.pixels[known], known))
+            found |= {"loudness_r": Sample(rows, metrics.loudness_r), "loudness_lag": Sample(rows, metrics.loudness_lag)}
         warped = warping_errors(pictures, flows(pictures, np.ones(len(pictures) - 1, bool)))
         if len(warped):
             found["flicker"] = Sample(warped)
-        net = self.experts.syncnet
-        if net is not None and len(pictures) >= syncnet.SMALLEST_STRETCH:
-            found |= synchrony(syncnet.distances(net, pictures, pixels, sound.piece(0, len(pictures))))
-        return found
+        net, sync = self.experts.syncnet, None
+        if net is not None and len(pictures) < syncnet.SMALLEST_STRETCH:
+            self.missing["sync"] = syncnet.too_short(len(pictures))
+        elif net is not None and landmarks.enough:
+            sync = syncnet.distances(net, pictures, landmarks.pixels, sound.piece(0, len(pictures)))
+        return found | synchrony(sync), agreement(sync)
 
 
 def _layers(said: Speech, still: tuple[Tensor, Motion] | None) -> Iterator[tuple[Layer, Motion]]:

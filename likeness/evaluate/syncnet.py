@@ -23,14 +23,14 @@ from torch.nn import functional as F
 from likeness import mesh
 from likeness.audio import HOP
 from likeness.evaluate.mfcc import mfcc
-from likeness.evaluate.weights import Published
+from likeness.published import Published
 
 SYNCNET = Published(
     what="lip sync (LSE-C, LSE-D, offset)",
     folder="syncnet",
     names=("syncnet_v2.model", "syncnet_v2.safetensors"),
     source="www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
-    ignored=(".num_batches_tracked",),
+    ignored=("*.num_batches_tracked",),
 )
 REACH = 15  # frames to either side: `vshift`
 WINDOW = 5  # frames
@@ -40,8 +40,8 @@ MARGIN = 0.4  # `crop_scale`: of the half box, beyond it at both sides and at th
 GREY = 110  # beyond the picture
 MEDIAN = 13  # frames: of the boxes
 BATCH = 8
-SMALLEST_STRETCH = MEDIAN
-"""Frames below which boxes have no median, and there is little sense in looking at ±15 others."""
+SMALLEST_STRETCH = 100
+"""Frames: the reference drops shorter tracks, of which the zeros beyond both ends are too large a part."""
 
 # Convolutions: index in the published file's list of layers, channels in and out, kernel, stride, padding; pooling after
 # it: kernel, stride, padding, or None. Batch norm and a rectifier follow every one, at the next two indices.
@@ -151,6 +151,11 @@ def apart(lips: Float[Tensor, "windows dim"], sound: Float[Tensor, "windows dim"
     """Distances to the sound REACH windows around each; beyond the ends the sound's vector is zero, as in the reference."""
     around = F.pad(sound, (0, 0, REACH, REACH)).unfold(0, 2 * REACH + 1, 1)  # [windows dim 31]
     return torch.linalg.vector_norm(lips[:, :, None] - around + 1e-6, dim=1)
+
+
+def too_short(frames: int) -> str:
+    """Why so few frames are not judged."""
+    return f"LSE-C and LSE-D need {SMALLEST_STRETCH} frames without a gap; the longest run measured has {frames}."
 
 
 def lse_d(distance: Float[np.ndarray, "windows 31"]) -> float:

@@ -7,6 +7,7 @@ from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from likeness.evaluate import Evaluation, Figures
 from likeness.evaluate.catalogue import COLUMNS, Group
@@ -15,7 +16,8 @@ from likeness.evaluate.catalogue import COLUMNS, Group
 def show(found: Evaluation, console: Console | None = None) -> None:
     """Print a table for each group of columns, and below them what is not a row."""
     console = console or Console(width=None if sys.stdout.isatty() else 140)
-    console.print(f"{found.method}, {found.size}², {len(found.frames)} frames, {found.setting}; ± half of the 95 % interval")
+    head = f"{found.method}, {found.size}², {len(found.frames)} frames, {found.setting}; ± or [from, to]: the 95 % interval"
+    console.print(head, markup=False)
     for group in get_args(Group):
         shown = _group(found, group)
         if shown is not None:
@@ -37,7 +39,7 @@ def _group(found: Evaluation, group: Group) -> Table | None:
     for figures in found.table:
         cells = [_cell(found, figures, name) for name in names]
         if any(cell != "–" for cell in cells):
-            table.add_row(figures.row, *cells)
+            table.add_row(Text(figures.row), *map(Text, cells))
     return table
 
 
@@ -47,15 +49,22 @@ def _cell(found: Evaluation, figures: Figures, name: str) -> str:
         return "–"
     text = f"{value:.{digits}f}"
     interval = found.intervals.get(figures.row, {}).get(name)
-    return text if interval is None else f"{text} ±{(interval[1] - interval[0]) / 2:.{digits}f}"
+    if interval is None or interval[0] is None:
+        return text
+    below, above = (f"{abs(bound - value):.{digits}f}" for bound in interval)
+    if below == above:
+        return f"{text} ±{above}"
+    return f"{text} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
 
 
 def _lines(found: Evaluation) -> list[str]:
     silence, speed, lines = found.silence, found.speed, []
-    lines.append(f"real jitter {found.real_jitter:.3f} px")
+    if found.real_jitter is not None:
+        lines.append(f"real jitter {found.real_jitter:.3f} px")
     lines += [
         f"detector's floor, {change}: LMD {values['lmd']:.2f} px, opening r {values['opening_r']:.2f}"
         for change, values in found.floor.items()
+        if "lmd" in values
     ]
     if silence:
         lines.append(
@@ -74,8 +83,8 @@ def _lines(found: Evaluation) -> list[str]:
 
 
 def _checks(found: Evaluation) -> list[str]:
-    lines = []
+    lines, words = [], {True: "passed", False: "NOT PASSED", None: "cannot be told from so few frames"}
     for name, said in found.checks.items():
         numbers = ", ".join(f"{key} {value:.2f}" for key, value in said.items() if isinstance(value, float))
-        lines.append(f"{name}: {'passed' if said['passed'] else 'NOT PASSED'} ({numbers})")
+        lines.append(f"{name}: {words[said['passed']]} ({numbers})")
     return lines

@@ -8,18 +8,14 @@ both are equal. Their scales differ: a weight that was chosen for one says nothi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from likeness import foreign
-from likeness.errors import BadInput, MissingAsset
-from likeness.speech import assets
+from likeness.published import Published
 
 SMALLEST = 32
 """Pixels to a side that both distances need: below, AlexNet has nothing left to pool."""
@@ -36,8 +32,19 @@ LAYERS = {  # index in torchvision's `features`: channels in, channels out, side
 BACKBONE = {f"features.{i}.weight": (out, into, side, side) for i, (into, out, side, _, _) in LAYERS.items()}
 BACKBONE |= {f"features.{i}.bias": (out,) for i, (_, out, _, _, _) in LAYERS.items()}
 LINEAR = {f"lin{i}.model.1.weight": (1, out, 1, 1) for i, (_, out, _, _, _) in enumerate(LAYERS.values())}
-BACKBONE_FILES = ("alexnet-owt-7be5be79.pth", "alexnet.safetensors")
-LINEAR_FILES = ("alex.pth", "alex.safetensors")
+ALEXNET = Published(
+    what="LPIPS",
+    folder="lpips",
+    names=("alexnet-owt-7be5be79.pth", "alexnet.safetensors"),
+    source="download.pytorch.org/models",
+    ignored=("classifier.*",),
+)
+WEIGHTS = Published(
+    what="LPIPS",
+    folder="lpips",
+    names=("alex.pth", "alex.safetensors"),
+    source="lpips/weights/v0.1 of github.com/richzhang/PerceptualSimilarity",
+)
 
 
 class LaplacianDistance(nn.Module):
@@ -99,15 +106,7 @@ class Lpips(nn.Module):
 
         Raises MissingAsset where there are none, BadInput where a file holds something else.
         """
-        backbone, linear = _found(BACKBONE_FILES), _found(LINEAR_FILES)
-        if backbone is None or linear is None:
-            raise MissingAsset(
-                f"{_folder()}: {BACKBONE_FILES[0]} and {LINEAR_FILES[0]} of LPIPS are not both there. Download the first "
-                "from download.pytorch.org/models, the second from lpips/weights/v0.1 of "
-                "github.com/richzhang/PerceptualSimilarity, into this folder (or set LIKENESS_ASSETS). Without them "
-                "training compares Laplacian pyramids, which need no download; fine texture is less sharp."
-            )
-        return Lpips(_read(backbone, BACKBONE, "classifier."), _read(linear, LINEAR))
+        return Lpips(ALEXNET.read(BACKBONE), WEIGHTS.read(LINEAR))
 
     def forward(self, a: Pictures, b: Pictures, mask: Mask | None = None) -> Float[Tensor, "*batch"]:
         """Outside the mask (1 counts, 0 does not) both pictures are taken for equal. Raises ValueError under 32 pixels."""
@@ -138,40 +137,9 @@ def perceptual_loss(wanted: Literal["auto", "lpips", "laplacian"] = "auto") -> L
     Raises MissingAsset where LPIPS is wanted and not there, or one of its two files is missing, and BadInput where they
     hold something else: who put weights there means them to be used.
     """
-    if wanted == "laplacian" or (wanted == "auto" and not (_found(BACKBONE_FILES) or _found(LINEAR_FILES))):
+    if wanted == "laplacian" or (wanted == "auto" and not (ALEXNET.path or WEIGHTS.path)):
         return LaplacianDistance()
     return Lpips.in_place()
-
-
-# ---- weights
-
-
-def _folder() -> Path:
-    return assets() / "lpips"
-
-
-def _found(names: tuple[str, ...]) -> Path | None:
-    return next((path for name in names if (path := _folder() / name).is_file()), None)
-
-
-def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], beside: str | None = None) -> dict[str, Tensor]:
-    """The tensors of these shapes; other keys only where they start with `beside`. Raises BadInput for anything else."""
-    advice = "It was cut short or is another file: download it again."
-    try:
-        held = load_file(path) if path.suffix == ".safetensors" else foreign.read(path).tensors
-    except BadInput as error:
-        raise BadInput(f"{error} {advice}") from error
-    except Exception as error:  # bytes that are no weights fail in any way there is
-        raise BadInput(f"{path}: holds no weights that can be read ({type(error).__name__}). {advice}") from error
-    wrong = [f"no {key}" for key in shapes if key not in held]
-    for key, value in held.items():
-        if key not in shapes and not (beside and key.startswith(beside)):
-            wrong.append(f"unknown {key}")
-        elif key in shapes and tuple(value.shape) != shapes[key]:
-            wrong.append(f"{key} {list(value.shape)} instead of {list(shapes[key])}")
-    if wrong:
-        raise BadInput(f"{path}: not the weights that LPIPS needs ({'; '.join(wrong[:4])}). {advice}")
-    return {key: held[key] for key in shapes}
 
 
 # ---- pictures

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 
 from likeness.errors import BadInput, MissingAsset
 from likeness.evaluate.experts import Experts
-from likeness.evaluate.weights import Published
+from likeness.published import Published
 
-FILE = Published("a figure", "sorts", ("a.pth", "a.safetensors"), "example.org/a.pth", (".count",))
+FILE = Published("a figure", "sorts", ("a.pth", "a.safetensors"), "example.org/a.pth", ("*.count",))
 SHAPES = {"one.weight": (2, 3), "one.bias": (2,)}
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from likeness.evaluate import floor
+from likeness.evaluate.detection import Landmarks
 
 
 def test_encoding_changes_little_but_something():
@@ -20,7 +21,7 @@ def test_half_a_pixel_is_the_mean_of_neighbours():
     ramp = np.tile((2 * np.arange(100, dtype=np.uint8))[None, :, None], (20, 1, 3))
     moved = floor.shifted(ramp)
     assert moved[5, 10:90] == pytest.approx(ramp[5, 10:90].astype(int) - 1, abs=0.51)
-    points = np.full((2, 3, 2), 7.0)
-    assert floor.unshifted("half a pixel", points + 0.5) == pytest.approx(points)
-    assert floor.unshifted("jpeg 90", points) is points
+    points = Landmarks(np.full((2, 478, 2), 7.0), np.array([True, False]))
+    assert floor.unshifted("half a pixel", points).pixels == pytest.approx(np.full((2, 478, 2), 6.5))
+    assert floor.unshifted("half a pixel", points).found is points.found and floor.unshifted("jpeg 90", points) is points
     assert [list(map(np.shape, pictures)) for pictures in floor.changed([ramp]).values()] == [[ramp.shape]] * 2

@@ -54,3 +54,10 @@ def test_any_statistic():
     ratio = Sample(rows, lambda held: float(held[:, 1].std() / held[:, 0].std()))
     assert ratio.figure == 2 and ratio.interval() == pytest.approx([2, 2])
     assert Sample(np.full(20, 3.5)).interval() == [3.5, 3.5] and Sample(rows).figure == pytest.approx(29.25)
+
+
+def test_frames_without_a_value_are_left_out():
+    holes = np.array([1.0, np.nan, 3.0, np.nan])
+    assert Sample(holes).figure == 2 and 1 <= Sample(holes).interval()[0] <= Sample(holes).interval()[1] <= 3
+    nothing = Sample(np.full(5, np.nan))
+    assert np.isnan(nothing.figure) and np.isnan(nothing.interval()).all() and np.isnan(Sample(np.zeros(0)).interval()).all()

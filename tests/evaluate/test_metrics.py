@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from likeness import mesh
 from likeness.evaluate import metrics
+from likeness.evaluate.judge import Sound
 
 
 def picture(value: int, side: int = 16) -> np.ndarray:
@@ -166,3 +167,19 @@ def test_beyond_its_ends_the_sound_is_as_there():
     zero = metrics.LAGS.index(0)
     assert rows[:, 1 + zero].tolist() == [0, 0, 0, 1]
     assert rows[3, 1:].tolist() == [max(0, 1 - lag) for lag in metrics.LAGS]
+
+
+def test_what_is_not_in_the_picture_is_no_success():
+    image = np.zeros((20, 20, 3), np.uint8)
+    outside = metrics.mouth_box(np.full((478, 2), 60.0), 20)
+    assert outside[2] - outside[0] >= 0 and np.isnan(metrics.psnr(image, image, outside))
+    assert np.isnan(metrics.ssims(image, image, (outside,))[0])
+
+
+def test_digital_silence_is_not_all_that_loudness_is():
+    """Frames of nothing are as quiet as 40 dB below speech, not as a microphone that is off."""
+    rng = np.random.default_rng(0)
+    spoken = (rng.standard_normal(100 * 640) * np.repeat(0.02 + 0.1 * rng.random(100), 640)).astype(np.float32)
+    decibels = Sound(np.concatenate([spoken, np.zeros(100 * 640, np.float32)])).decibels
+    assert decibels[:100].min() > decibels[120] and decibels.max() - decibels.min() < 45
+    assert np.percentile(decibels, 95) - decibels[150] == pytest.approx(40, abs=1e-3)

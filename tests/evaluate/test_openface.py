@@ -26,27 +26,29 @@ def test_the_units_are_those_of_the_papers():
 def test_mean_over_frames_and_sum_over_units(tmp_path):
     real = write(tmp_path / "real.csv", [{}] * 4)
     drawn = write(tmp_path / "drawn.csv", [{"AU25": 3.0}, {"AU25": 2.0, "AU12": 1.5}, {}, {"AU45": 0.0}])
-    found = {name: sample.figure for name, sample in aue(drawn, real).items()}
+    found = {name: sample.figure for name, sample in aue(drawn, real, 4).items()}
     # AU25: (4 + 1) / 4; AU12: .25 / 4; AU45: 1 / 4
     assert found == pytest.approx({"aue_lower": 5.25 / 4, "aue_upper": 0.25, "aue": 6.25 / 4})
-    assert aue(real, real)["aue"].figure == 0
+    assert aue(real, real, 4)["aue"].figure == 0
 
 
 def test_frames_without_a_face_do_not_count(tmp_path):
     real = write(tmp_path / "real.csv", [{}, {"success": 0}, {}])
     drawn = write(tmp_path / "drawn.csv", [{"AU01": 2.0}, {"AU01": 5.0}, {"success": 0, "AU01": 4.0}])
-    assert aue(drawn, real)["aue_upper"].figure == pytest.approx(1)
+    assert aue(drawn, real, 3)["aue_upper"].figure == pytest.approx(1)
     nobody = write(tmp_path / "nobody.csv", [{"success": 0}] * 3)
     with pytest.raises(BadInput, match="found a face in both"):
-        aue(nobody, real)
+        aue(nobody, real, 3)
 
 
 def test_files_that_cannot_be_compared(tmp_path):
     real = write(tmp_path / "real.csv", [{}] * 4)
-    with pytest.raises(BadInput, match="4"):
-        aue(write(tmp_path / "short.csv", [{}] * 3), real)
+    with pytest.raises(BadInput, match=r"3 frames.*4; 4 are measured"):
+        aue(write(tmp_path / "short.csv", [{}] * 3), real, 4)
+    with pytest.raises(BadInput, match="5 are measured"):  # both alike, but not of these frames
+        aue(real, real, 5)
     with pytest.raises(BadInput, match="AU26"):
-        aue(write(tmp_path / "less.csv", [{}] * 4, (UPPER + LOWER)[:-1]), real)
+        aue(write(tmp_path / "less.csv", [{}] * 4, (UPPER + LOWER)[:-1]), real, 4)
 
 
 def test_files_of_a_folder_are_named_like_rows(tmp_path):

@@ -1,6 +1,7 @@
 """The table on the actor: its rows, what each is driven by, and figures against values worked out here."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 
 from likeness.clip import Clip, read_picture
 from likeness.errors import BadInput
-from likeness.evaluate import Evaluation, evaluate, metrics, must_be_rows, openface, ranges
+from likeness.evaluate import Evaluation, errors_of, evaluate, metrics, openface, ranges
 from likeness.evaluate.catalogue import COLUMNS
+from likeness.evaluate.detection import detect
 from likeness.evaluate.frames import check_frames, write_frames
 from likeness.evaluate.rows import DELIVERY, SHIFT, all_rows, features, following, listen, nearest
 from likeness.evaluate.sheet import choose, contact_sheet
@@ -17,7 +19,7 @@ from likeness.evaluate.table import show
 from likeness.nn.backdrop import without_head
 
 AUE = {"aue", "aue_upper", "aue_lower"}
-ROWS = ["tracked", "sound", "mean lips", "static", "sound shifted"]
+ROWS = ["tracked", "sound", "sound, mean eyes", "mean lips", "static", "sound shifted"]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def found(portrait, clip, experts) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def driven(portrait, clip) -> dict:
-    return {row.name: row for row in all_rows(portrait, clip)}
+    return {row.name: row for row in all_rows(portrait, clip, clip.test)}
 
 
 def test_every_row_plays_the_test_frames_with_their_real_poses(driven, clip):
@@ -46,6 +48,9 @@ def test_what_the_rows_are_driven_by(driven, portrait, clip):
     assert torch.equal(driven["sound"].motion.eyes, clip.motion.eyes[test])
     still = driven["static"].motion
     assert (still.eyes == still.eyes[0]).all() and torch.equal(still.landmarks[0], still.landmarks[-1])
+    other = driven["sound, mean eyes"]  # nothing of the hidden face but where it is
+    assert torch.equal(other.cond, driven["sound"].cond) and torch.equal(other.motion.eyes, still.eyes)
+    assert torch.equal(other.motion.expression, still.expression) and torch.equal(other.motion.landmarks, still.landmarks)
     sound = listen(portrait, clip, 0, len(clip))
     assert torch.allclose(driven["sound"].cond, sound[test], atol=1e-4)
     by = SHIFT if int(test[-1]) + 1 + SHIFT <= len(clip) else -SHIFT
@@ -62,7 +67,7 @@ def test_the_torso_follows_each_scene_by_itself(portrait, clip):
 
 def test_nearest_shows_training_pictures(clip):
     training = {clip.image(int(t), 256).tobytes() for t in clip.train}
-    shown = list(nearest(clip, 256))
+    shown = list(nearest(clip, 256, clip.test))
     assert len(shown) == len(clip.test) and all(picture.tobytes() in training for picture in shown)
 
 
@@ -84,7 +89,9 @@ def test_the_table_is_what_the_metrics_give(found, portrait, clip, driven):
     for name, its in (("ssim_face", faces), ("ssim_mouth", boxes)):
         wanted = np.mean([metrics.ssim(a, b, box) for a, b, box in zip(pasted, real, its)])
         assert getattr(found["sound"], name) == pytest.approx(wanted, abs=1e-3) and 0 < wanted < 1
-    near = [metrics.psnr(a, b) for a, b in zip(nearest(clip, 256), real)]
+    own = [metrics.psnr(a, b, box) for a, b, box in zip(found.pictures["sound"], real, boxes)]
+    assert found["sound"].mouth_own == pytest.approx(np.mean(own)) and found["sound"].face_own < found["sound"].face
+    near = [metrics.psnr(a, b) for a, b in zip(nearest(clip, 256, clip.test), real)]
     assert found["nearest frame"].full == pytest.approx(np.mean(near), abs=0.01) and found["nearest frame"].ssim_own is None
     for figures in found.table[:-1]:
         assert all(np.isfinite(v) for v in (figures.full, figures.face, figures.mouth, figures.lmd, figures.jitter))
@@ -93,8 +100,8 @@ def test_the_table_is_what_the_metrics_give(found, portrait, clip, driven):
 
 
 def test_every_row_has_what_can_be_measured_of_it(found):
-    own = {"full_own", "ssim_own", "ms_ssim_own", "lpips_own", "fid_own"}
-    for row in ("tracked", "sound", "mean lips", "static", "sound shifted"):
+    own = {name for name in COLUMNS if name.endswith("_own")}
+    for row in ROWS:
         assert all(getattr(found[row], name) is not None for name in set(COLUMNS) - AUE)
     known = {name for name in COLUMNS if getattr(found["nearest frame"], name) is not None}
     assert known == set(COLUMNS) - AUE - own
@@ -107,7 +114,7 @@ def test_every_row_has_what_can_be_measured_of_it(found):
 
 def test_the_real_row_is_its_own_or_the_floor(found):
     real = found["real"]
-    pictures = {n for n in COLUMNS if n.startswith(("full", "ssim", "ms_ssim", "lpips", "fid")) or n in ("face", "mouth")}
+    pictures = {n for n in COLUMNS if n.startswith(("full", "face", "mouth", "ssim", "ms_ssim", "lpips", "fid"))}
     assert {n for n in COLUMNS if getattr(real, n) is not None} == set(COLUMNS) - pictures - AUE
     assert real.jitter == found.real_jitter and real.seam > 0
     assert set(found.floor) == {"jpeg 90", "half a pixel"} and real.lmd == found.floor["jpeg 90"]["lmd"]
@@ -130,7 +137,12 @@ def test_checks_and_what_is_missing(found, clip):
     wrong = found.checks["mismatched sound"]
     assert wrong["mouth_db"] == pytest.approx(found["mean lips"].mouth - found["sound shifted"].mouth)
     assert wrong["lmd_px"] == pytest.approx(found["sound shifted"].lmd - found["mean lips"].lmd)
-    assert -1 <= found.checks["leak"]["r_leak"] <= 1
+    assert -1 <= found.checks["leak"]["r_leak"] <= 1 and found.checks["leak"]["passed"] in (True, False, None)
+    assert wrong["by"] == -SHIFT  # behind the held-out part there is nothing
+    assert found.openings["sound"] == pytest.approx(metrics.opening(detect("again", found.pictures["sound"]).pixels).tolist())
+    assert (
+        found.sync["sound"]["frames"] == len(clip.test) and sum(found.sync["sound"]["offsets"].values()) == len(clip.test) - 5
+    )
     assert set(found.missing) == {"aue"} and "OpenFace" in found.missing["aue"]
     assert {"median_ms", "p99_ms", "render_fps"} <= set(found.speed) and found.machine["cores"] >= 1
     assert found.speed["p99_ms"] >= found.speed["median_ms"] > 0
@@ -154,7 +166,7 @@ def test_nothing_stands_in_for_what_is_not_there(portrait, clip, tmp_path, monke
     with pytest.raises(BadInput, match="no row 'nobody'"):
         evaluate(portrait, clip, openface.files(units))
     with pytest.raises(BadInput, match=r"real\.csv"):
-        must_be_rows({"sound": units / "sound.csv"}, ["sound", "real"])
+        errors_of({"sound": units / "sound.csv"}, ["sound", "real"], len(clip.test))
 
 
 def test_it_can_be_printed_written_and_seen(found, tmp_path, capsys):
@@ -177,6 +189,14 @@ def test_it_can_be_printed_written_and_seen(found, tmp_path, capsys):
     assert path.stat().st_size > 10000
     chosen = choose(found)
     assert chosen["widest open"] == int(np.argmax(found.curves["opening"])) and len(chosen) == 6
+
+
+def test_names_are_no_markup(found, capsys):
+    """Rows and methods are named after files."""
+    table = [replace(found["sound"], row="a [take 2]"), *found.table]
+    show(replace(found, method="x [/b].mp4", table=table))
+    printed = capsys.readouterr().out
+    assert "a [take 2]" in printed and "x [/b].mp4" in printed
 
 
 def test_ranges_of_frames():

@@ -13,6 +13,7 @@ from likeness.delivery import Delivery
 from likeness.errors import BadInput
 from likeness.evaluate import Evaluation, metrics
 from likeness.evaluate.detection import detect
+from likeness.evaluate.judge import Sound
 from likeness.evaluate.rows import held_still, mean_cond
 from likeness.evaluate.speaking import Played, evaluate_speech
 from likeness.speak import speak
@@ -56,9 +57,10 @@ def test_what_needs_no_reference_is_measured(found):
 
 
 def test_figures_are_those_of_the_pictures(found):
-    pixels, missed = detect("again", found.pictures["some speech"])
-    assert missed == found.detector_missed["some speech"]
-    assert found["some speech"].jitter == pytest.approx(metrics.jitter(pixels))
+    landmarks = detect("again", found.pictures["some speech"])
+    assert landmarks.missed == found.detector_missed["some speech"] == 0
+    assert found["some speech"].jitter == pytest.approx(metrics.jitter(landmarks.pixels))
+    assert found.openings["some speech"] == pytest.approx(landmarks.opening)
     low, high = found.intervals["some speech"]["jitter"]
     assert low <= found["some speech"].jitter <= high
 
@@ -75,6 +77,17 @@ def test_the_command(portrait_file, clip, speech_file, tmp_path, capsys, monkeyp
     assert len(list((tmp_path / "frames" / "other").iterdir())) == 58
     assert run([*words, "--sheet", str(tmp_path / "sheet.png")]) == 3
     assert "--sheet" in capsys.readouterr().err
+
+
+def test_without_a_sound_it_is_the_held_out_one(portrait, clip, experts):
+    """A novel pose is no use with sound that was learned from."""
+    found = evaluate_speech(portrait, clip, [], Delivery(pose="orbit:5:2"), experts)
+    assert [f.row for f in found.table] == ["held-out sound", "static", "real"]
+    assert found.delivery["frames"] == {"held-out sound": int(clip.test[-1] - clip.test[0]) + 1}
+    first, last = int(clip.test[0]), int(clip.test[-1])
+    heard = audio.load(clip.audio)[first * audio.HOP : (last + 1) * audio.HOP]
+    rows = metrics.with_loudness(np.array(found.openings["held-out sound"]), Sound(heard).decibels)
+    assert found["held-out sound"].loudness_r == pytest.approx(metrics.loudness_r(rows), abs=1e-3)
 
 
 def test_what_cannot_be_measured_is_refused(portrait, clip, speech_file, tmp_path):

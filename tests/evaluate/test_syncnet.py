@@ -48,6 +48,32 @@ def test_the_sound_stream_is_the_published_list_of_layers(tensors):
         assert torch.allclose(SyncNet(tensors).sound(cepstra), last(layers(cepstra).flatten(1)), atol=1e-4)
 
 
+def test_the_lip_stream_is_the_published_list_of_layers(tensors):
+    def block(into: int, out: int, kernel: tuple[int, int, int], stride: int, padding: int) -> list[nn.Module]:
+        convolution = nn.Conv3d(into, out, kernel, (1, stride, stride), (0, padding, padding))
+        return [convolution, nn.BatchNorm3d(out), nn.ReLU()]
+
+    def pool(padding: int) -> nn.Module:
+        return nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, padding, padding))
+
+    layers = nn.Sequential(
+        *block(3, 96, (5, 7, 7), 2, 0), pool(0), *block(96, 256, (1, 5, 5), 2, 1), pool(1),
+        *block(256, 256, (1, 3, 3), 1, 1), *block(256, 256, (1, 3, 3), 1, 1), *block(256, 256, (1, 3, 3), 1, 1), pool(0),
+        *block(256, 512, (1, 6, 6), 1, 0),
+    )  # fmt: skip
+    held = {k.removeprefix("netcnnlip."): v for k, v in tensors.items() if k.startswith("netcnnlip.")}
+    counts = {k: v for k, v in layers.state_dict().items() if k.endswith("num_batches_tracked")}
+    layers.load_state_dict(held | counts)
+    layers.eval()
+    last = nn.Sequential(nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 1024)).eval()
+    held = {k.removeprefix("netfclip."): v for k, v in tensors.items() if k.startswith("netfclip.")}
+    last.load_state_dict(held | {"1.num_batches_tracked": torch.tensor(0)})
+    pictures = 255 * torch.rand(1, 3, 5, 224, 224, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        wanted = last(layers(pictures).flatten(1))
+        assert torch.allclose(SyncNet(tensors).lips(pictures), wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
+
+
 def test_the_lip_stream_takes_five_pictures(tensors):
     net = SyncNet(tensors)
     pictures = 255 * torch.rand(1, 3, 5, 224, 224, generator=torch.Generator().manual_seed(2))

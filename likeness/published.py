@@ -1,16 +1,17 @@
-"""Weights that measures need and that the user puts in place. Nothing is ever fetched, and nothing else stands in for them."""
+"""Weights that others published and that the user puts in place: nothing is ever fetched, nothing else stands in for them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from safetensors.torch import load_file
 from torch import Tensor
 
 from likeness import foreign
-from likeness.errors import BadInput, MissingAsset
+from likeness.errors import BadInput, LikenessError, MissingAsset
 from likeness.speech import assets
 
 
@@ -19,7 +20,7 @@ class Published:
     """A weights file that others published."""
 
     what: str
-    """Which figures need it."""
+    """Who needs it."""
     folder: str
     """Below `likeness.speech.assets`."""
     names: tuple[str, ...]
@@ -27,7 +28,7 @@ class Published:
     source: str
     """Where to get it."""
     ignored: tuple[str, ...] = ()
-    """Endings of keys that it holds besides."""
+    """Keys that it holds besides, where * stands for anything."""
 
     @property
     def path(self) -> Path | None:
@@ -41,7 +42,7 @@ class Published:
         path = self.path
         if path is None:
             raise MissingAsset(
-                f"{assets() / self.folder}: {self.names[0]} is not there, so {self.what} is not measured. Download it from "
+                f"{assets() / self.folder}: {self.names[0]} is not there, which {self.what} needs. Download it from "
                 f"{self.source} into this folder (or set LIKENESS_ASSETS)."
             )
         advice = "It was cut short or is another file: download it again."
@@ -49,13 +50,15 @@ class Published:
             held = load_file(path) if path.suffix == ".safetensors" else foreign.read(path).tensors
         except BadInput as error:
             raise BadInput(f"{error} {advice}") from error
+        except LikenessError:
+            raise
         except Exception as error:  # bytes that are no weights fail in any way there is
             raise BadInput(f"{path}: holds no weights that can be read ({type(error).__name__}). {advice}") from error
         wrong = [f"no {key}" for key in shapes if key not in held]
         for key, value in held.items():
             if key in shapes and tuple(value.shape) != shapes[key]:
                 wrong.append(f"{key} {list(value.shape)} instead of {list(shapes[key])}")
-            elif key not in shapes and not key.endswith(self.ignored or ("\0",)):
+            elif key not in shapes and not any(fnmatchcase(key, pattern) for pattern in self.ignored):
                 wrong.append(f"unknown {key}")
         if wrong:
             raise BadInput(f"{path}: not the weights that {self.what} needs ({'; '.join(wrong[:4])}). {advice}")
