@@ -16,7 +16,7 @@ from likeness.evaluate.catalogue import COLUMNS, Group
 def show(found: Evaluation, console: Console | None = None) -> None:
     """Print a table for each group of columns, and below them what is not a row."""
     console = console or Console(width=None if sys.stdout.isatty() else 140)
-    head = f"{found.method}, {found.size}², {len(found.frames)} frames, {found.setting}; ± or [from, to]: the 95 % interval"
+    head = f"{found.method}, {found.size}², {len(found.frames)} frames, {found.setting}; ± the longer side of the 95 % interval"
     console.print(head, markup=False)
     for group in get_args(Group):
         shown = _group(found, group)
@@ -51,10 +51,7 @@ def _cell(found: Evaluation, figures: Figures, name: str) -> str:
     interval = found.intervals.get(figures.row, {}).get(name)
     if interval is None or interval[0] is None:
         return text
-    below, above = (f"{abs(bound - value):.{digits}f}" for bound in interval)
-    if below == above:
-        return f"{text} ±{above}"
-    return f"{text} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+    return f"{text} ±{max(value - interval[0], interval[1] - value):.{digits}f}"
 
 
 def _lines(found: Evaluation) -> list[str]:
