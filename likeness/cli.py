@@ -184,7 +184,7 @@ def compare(
     speech: Annotated[tuple[Path, ...], arg(help="Other sounds that all shall say, too.")] = (),
     video: Annotated[
         tuple[str, ...],
-        arg(metavar="NAME=FILE [NAME=FILE ...]", help="Videos of the clip's held-out part that other systems have made."),
+        arg(metavar="NAME=FILE [NAME=FILE ...]", help="Other systems' videos of the held-out part, or folders of PNG frames."),
     ] = (),
     json: Json = False,
 ) -> None:

@@ -1,7 +1,7 @@
 """compare: several methods, and finished videos of other systems, on one clip, in one report that loads nothing.
 
 `likeness.compare("clip/", "out/")` trains what is missing, measures all with `likeness.evaluate`, lets each say the same and
-writes `out/report.html`, `report.json`, `table.csv` and `table.tex`. Portraits stay in `out/portraits`, videos in `out/videos`.
+writes `out/report.html`, report.json and tables as CSV and TeX. Portraits stay in `out/portraits`, videos in `out/videos`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,38 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from likeness.callable_module import CallableModule
 from likeness.clip import Clip
 from likeness.compare.comparison import Comparison, is_ours
-from likeness.compare.entries import Entry, Failure, entry_of_portrait, entry_of_video, real_film
+from likeness.compare.entries import (
+    Entry,
+    Failure,
+    entry_of_portrait,
+    entry_of_video,
+    must_show_held_out,
+    real_film,
+    with_speech,
+)
 from likeness.compare.players import Sound, held_out, others, slug
 from likeness.compare.portraits import Settings, config_of, portrait_of
 from likeness.compare.provenance import provenance
 from likeness.compare.report import as_html
-from likeness.compare.tables import as_csv, as_tex, cost_lines
+from likeness.compare.tables import cost_lines
+from likeness.compare.written import as_csv, as_tex, recipes_csv
 from likeness.errors import BadInput, Refused
+from likeness.evaluate import FEWEST
+from likeness.evaluate.experts import Experts
+from likeness.evaluate.rows import judged
 from likeness.files import lock, unwritable, write_atomically
 from likeness.methods import get, names
-from likeness.video import probe
 
 __all__ = ["Comparison", "Entry", "Failure", "compare", "named"]
+Made = TypeVar("Made")
 
 
 def compare(
@@ -39,19 +54,21 @@ def compare(
     preset: str = "fast",
     size: int = 256,
     seed: int = 0,
-    speech: Sequence[str | os.PathLike] = (),
+    speech: str | os.PathLike | Sequence[str | os.PathLike] = (),
     videos: Mapping[str, str | os.PathLike] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Compare methods (None: all there are) and finished `videos` (name: file) on a clip, and write the report into `out`.
-    `speech`: files of other sounds that all portraits say, too, and are measured by as far as that goes without a reference.
+    `speech`: a file, or several, of other sounds that all portraits say, too, and are measured by as far as that goes without
+    a reference.
 
     A portrait of the same clip and settings that lies in `out` is used again; a training that was cut off goes on. What fails
     is listed in the report and in `failures` and stops nothing else; see `Comparison.must_be_whole`.
     `say` takes the lines of progress; None prints them to stderr.
 
-    Raises before any work: BadInput for an unknown method or preset, names that are not told apart, a sound or video that
-    cannot be read, a clip with too little held out; Refused where `out` holds something else.
+    Raises before any work: BadInput for an unknown method or preset, names that are not told apart, a sound that cannot be
+    read, a video that by its rate, size and length does not show the held-out frames, weights of an expert that are something
+    else, a clip with too little held out; Refused where `out` holds something else.
     """
     began, say, out = time.monotonic(), say or _say, Path(out)
     clip = clip if isinstance(clip, Clip) else Clip.open(clip)
@@ -59,22 +76,23 @@ def compare(
     finished = {name: Path(path) for name, path in (videos or {}).items()}
     settings = Settings(preset, size, seed)
     _check(clip, chosen, finished, settings)
-    sounds = [held_out(clip), *others([Path(file) for file in speech])]
+    files = [speech] if isinstance(speech, str | os.PathLike) else speech
+    sounds = [held_out(clip), *others([Path(file) for file in files])]
+    experts = Experts.in_place()
     _claim(out)
     made: list[Entry | Failure] = []
     about = provenance()
     with lock(out / "lock", out, "comparison"):
         real = real_film(clip, size, sounds[0], out / "videos")
+        work = _Work(clip, out, sounds, settings, experts, say)
         for method in chosen:
-            work = _portrait_work(method, clip, out, sounds, settings, say)
-            made.append(_attempt(method.replace("_", "-"), work, say))
+            made += work.portrait(method)
         for name, path in finished.items():
-            say(f"{name}: measuring {path.name}")
-            made.append(_attempt(name, _video_work(name, path, clip, out, sounds[0]), say))
+            made += work.video(name, path)
         found = Comparison(
             folder=out,
             clip=clip.folder.resolve().name,
-            frames=len(clip.test),
+            frames=len(judged(clip)),
             settings=settings,
             entries=[entry for entry in made if isinstance(entry, Entry)],
             failures=[failure for failure in made if isinstance(failure, Failure)],
@@ -101,48 +119,58 @@ def named(words: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-Work = Callable[[Callable[[str], None]], Entry]
-"""What makes an entry; it is told whom to tell what it is doing."""
+@dataclass(frozen=True)
+class _Work:
+    """What all entries are made from."""
 
+    clip: Clip
+    out: Path
+    sounds: Sequence[Sound]
+    settings: Settings
+    experts: Experts
+    say: Callable[[str], None]
 
-def _portrait_work(
-    method: str,
-    clip: Clip,
-    out: Path,
-    sounds: Sequence[Sound],
-    settings: Settings,
-    say: Callable[[str], None],
-) -> Work:
-    def work(doing: Callable[[str], None]) -> Entry:
-        name = method.replace("_", "-")
-        doing("training")
-        portrait, path = portrait_of(clip, out / "portraits", method, settings, say)
-        doing("measuring and speaking")
-        say(f"{name}: measuring and speaking")
-        return entry_of_portrait(name, portrait, path, clip, sounds, out / "videos")
+    @property
+    def videos(self) -> Path:
+        return self.out / "videos"
 
-    return work
+    def portrait(self, method: str) -> list[Entry | Failure]:
+        """Train, measure and speak. Who cannot speak other sounds is compared by the clip's own all the same."""
+        name, (own, *other) = method.replace("_", "-"), self.sounds
+        trained = self._attempt(
+            name, "training", lambda: portrait_of(self.clip, self.out / "portraits", method, self.settings, self.say)
+        )
+        if isinstance(trained, Failure):
+            return [trained]
+        self.say(f"{name}: measuring and speaking")
+        entry = self._attempt(
+            name, "measuring", lambda: entry_of_portrait(name, *trained, self.clip, own, self.videos, self.experts)
+        )
+        if isinstance(entry, Failure) or not other:
+            return [entry]
+        spoken = self._attempt(
+            name,
+            f"speaking {', '.join(sound.row for sound in other)}",
+            lambda: with_speech(entry, trained[0], self.clip, other, self.videos, self.experts),
+        )
+        return [entry, spoken] if isinstance(spoken, Failure) else [spoken]
 
+    def video(self, name: str, path: Path) -> list[Entry | Failure]:
+        """Measure."""
+        self.say(f"{name}: measuring {path.name}")
+        make = partial(entry_of_video, name, path, self.clip, self.sounds[0], self.videos, self.experts)
+        return [self._attempt(name, "measuring", make)]
 
-def _video_work(name: str, path: Path, clip: Clip, out: Path, sound: Sound) -> Work:
-    def work(doing: Callable[[str], None]) -> Entry:
-        doing("measuring")
-        return entry_of_video(name, path, clip, sound, out / "videos")
-
-    return work
-
-
-def _attempt(name: str, work: Work, say: Callable[[str], None]) -> Entry | Failure:
-    """Work that may fail without taking with it what others made. Ctrl-C ends everything."""
-    doing = [""]
-    try:
-        return work(lambda what: doing.__setitem__(0, what))
-    except Exception as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # how Ctrl-C within a Numba kernel comes
-            raise
-        say(f"{name}: failed ({error})")
-        traceback.clear_frames(error.__traceback__)  # a failed training's pictures and gradients are not held on to
-        return Failure(name, doing[0], error)
+    def _attempt(self, name: str, doing: str, make: Callable[[], Made]) -> Made | Failure:
+        """What may fail without taking with it what was made before. Ctrl-C ends everything."""
+        try:
+            return make()
+        except Exception as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):  # how Ctrl-C within a Numba kernel comes
+                raise
+            self.say(f"{name}: failed while {doing} ({error})")
+            traceback.clear_frames(error.__traceback__)  # a failed training's pictures and gradients are not held on to
+            return Failure(name, doing, error)
 
 
 def _canonical(method: str) -> str:
@@ -161,11 +189,10 @@ def _check(clip: Clip, chosen: list[str], finished: dict[str, Path], settings: S
         raise BadInput(f"names must be told apart, and from 'real': {', '.join(twice)}. Choose others.")
     for method in chosen:
         config_of(method, settings)
+    if len(clip.test) < FEWEST:
+        raise BadInput(f"{clip.folder}: only {len(clip.test)} held-out frames show the face; at least {FEWEST} are needed.")
     for path in finished.values():
-        if not (path.is_dir() and any(path.glob("*.png"))):  # a folder of pictures is as good as a video
-            probe(path)
-    if len(clip.test) < 10:
-        raise BadInput(f"{clip.folder}: only {len(clip.test)} held-out frames show the face; at least 10 are needed.")
+        must_show_held_out(path, clip)
 
 
 def _claim(out: Path) -> None:
@@ -184,11 +211,14 @@ def _claim(out: Path) -> None:
 
 def _write(found: Comparison, clip: Clip) -> None:
     write_atomically(found.folder / "report.json", json.dumps(found.as_json(), indent=1, allow_nan=False).encode())
-    write_atomically(found.folder / "table.csv", as_csv(found.lines, cost_lines(found.entries)).encode())
-    write_atomically(found.folder / "table.tex", as_tex(found.lines).encode())
-    for name, lines in found.spoken.items():
-        write_atomically(found.folder / f"{name}.csv", as_csv(lines, []).encode())
-        write_atomically(found.folder / f"{name}.tex", as_tex(lines).encode())
+    tables, costs = {"table": found.lines, **found.spoken}, cost_lines(found.entries)
+    commit = str(found.provenance["commit"] or "")
+    about = [f"likeness compare: {found.clip}, {found.provenance['date']}, commit {commit or 'not known'}"]
+    for name, lines in tables.items():
+        text = as_csv(lines, costs if name == "table" else [], commit)
+        write_atomically(found.folder / f"{name}.csv", text.encode())
+        write_atomically(found.folder / f"{name}.tex", as_tex(lines, about).encode())
+    write_atomically(found.folder / "recipes.csv", recipes_csv(tables).encode())
     write_atomically(found.report, as_html(found, clip).encode())
 
 

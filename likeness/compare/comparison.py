@@ -11,15 +11,16 @@ from typing import Any
 from likeness.compare.entries import Entry, Failure
 from likeness.compare.players import Sound
 from likeness.compare.portraits import Settings
-from likeness.compare.tables import HEADS, Line, lines_of, marked, references, spoken_lines
+from likeness.compare.tables import Line, compared, marked, spoken_lines
 from likeness.errors import LikenessError
+from likeness.evaluate.catalogue import COLUMNS
 
 FORMAT = "likeness-comparison"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found and wrote to `folder`: report.html, report.json, table.csv, table.tex, portraits/, videos/."""
+    """What `compare` found and wrote to `folder`: report.html, report.json, tables as CSV and TeX, portraits/, videos/."""
 
     folder: Path
     clip: str
@@ -35,12 +36,12 @@ class Comparison:
     seconds: float = 0.0
     """That all of it took."""
     lines: list[Line] = field(init=False)
-    """The table: each entry by sound, then what it is read against."""
+    """The table: each entry by sound, then what it is read against; those that can be ranked with one another together."""
     spoken: dict[str, list[Line]] = field(init=False)
     """The tables of other sounds by their keys, likewise; empty where no entry has said them."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lines", [*lines_of(self.entries), *references(self.entries)])
+        object.__setattr__(self, "lines", compared(self.entries))
         tables = {sound.key: spoken_lines(self.entries, sound.row) for sound in self.sounds if sound.file is not None}
         object.__setattr__(self, "spoken", {key: lines for key, lines in tables.items() if lines})
 
@@ -85,10 +86,10 @@ class Comparison:
 
 
 def _by_name(lines: list[Line]) -> dict[str, dict[str, str]]:
-    """By column: which mark by name."""
+    """By column: which mark by name. Two are "best" only where they are not ranked with each other, or share the place."""
     return {
         column: {line.name: mark for line, mark in zip(lines, found) if mark is not None}
-        for column, found in marked(lines, HEADS).items()
+        for column, found in marked(lines, COLUMNS).items()
     }
 
 

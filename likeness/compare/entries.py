@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,17 +12,19 @@ from jaxtyping import UInt8
 
 from likeness.clip import Clip
 from likeness.compare.maps import ErrorMap, error_map, layout
-from likeness.compare.openings import openings
 from likeness.compare.players import Sound, every_frame, film, slug
 from likeness.compare.portraits import training_seconds
+from likeness.compare.terms import Terms, terms_of
 from likeness.errors import BadInput
-from likeness.evaluate import Evaluation, Figures, evaluate, metrics
+from likeness.evaluate import FEWEST, Evaluation, Figures, evaluate, metrics
+from likeness.evaluate.experts import Experts
+from likeness.evaluate.finished import THEIRS, evaluate_video, showing
+from likeness.evaluate.rows import judged
 from likeness.evaluate.speaking import evaluate_speech
 from likeness.portrait import Portrait
 
 Image = UInt8[np.ndarray, "height width 3"]
 SPOKEN = "sound"  # the row of an evaluation that is compared: what a listener gets
-REFERENCES = ("real", "static", "nearest frame", "still frame")  # rows that stand beside others and are never ranked
 
 
 @dataclass(frozen=True)
@@ -57,19 +59,9 @@ class Entry:
         return self.found[self.row]
 
     @property
-    def intervals(self) -> dict[str, dict[str, list[float]]]:
-        """Row, field, [low, high]; empty where the evaluation tells none."""
-        return self.found.as_json().get("intervals") or {}
-
-    @property
-    def missing(self) -> dict[str, str]:
-        """By measure: why the evaluation could not take it."""
-        return self.found.as_json().get("missing") or {}
-
-    @property
-    def checks(self) -> dict[str, dict[str, Any]]:
-        """By name: what the evaluation checks besides its figures, and whether it `passed`."""
-        return self.found.as_json().get("checks") or {}
+    def terms(self) -> Terms:
+        """What it must share with others to be ranked with them."""
+        return terms_of(self.found)
 
     @property
     def size(self) -> int:
@@ -95,7 +87,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Failure:
-    """A method or video that could not be compared."""
+    """A method or video that could not be compared, or not in all that was wanted of it."""
 
     name: str
     work: str
@@ -111,52 +103,51 @@ class Failure:
         return {"name": self.name, "while": self.work, "kind": type(self.error).__name__, "error": self.text}
 
 
-def entry_of_portrait(name: str, portrait: Portrait, path: Path, clip: Clip, sounds: Sequence[Sound], videos: Path) -> Entry:
-    """Evaluate a portrait by each sound: the clip's own, and those from files, which have no reference. Raises what these
-    evaluations raise."""
-    entry = _entry(name, "portrait", evaluate(portrait, clip), SPOKEN, clip)
+def entry_of_portrait(
+    name: str, portrait: Portrait, path: Path, clip: Clip, sound: Sound, videos: Path, experts: Experts
+) -> Entry:
+    """Evaluate a portrait by the clip's own sound. Raises what `evaluate` and writing the video do."""
+    entry = _entry(name, "portrait", evaluate(portrait, clip, experts=experts), SPOKEN, clip)
+    entry = replace(entry, portrait_bytes=path.stat().st_size, training_s=training_seconds(path))
+    return _filmed(entry, every_frame(entry.shown, *span(clip)), sound, videos)
+
+
+def with_speech(entry: Entry, portrait: Portrait, clip: Clip, sounds: Sequence[Sound], videos: Path, experts: Experts) -> Entry:
+    """The same entry with what its portrait makes of sounds from files, which have no reference. Raises what
+    `evaluate_speech` and writing the videos do."""
     files = [sound.file for sound in sounds if sound.file is not None]
-    spoken = evaluate_speech(portrait, clip, files) if files else None
-    films = {}
+    spoken = evaluate_speech(portrait, clip, files, experts=experts)
     for sound in sounds:
-        own = every_frame(entry.shown, *span(clip))
-        pictures = own if spoken is None or sound.file is None else spoken.pictures[sound.row]
-        films[sound.key] = film(video_path(videos, sound.key, name), pictures, sound, f"{name}, {sound.key}")
-    return replace(
-        entry,
-        films=films,
-        spoken=None if spoken is None else replace(spoken, pictures={}),
-        portrait_bytes=path.stat().st_size,
-        training_s=training_seconds(path),
-    )
+        entry = _filmed(entry, spoken.pictures[sound.row], sound, videos)
+    return replace(entry, spoken=replace(spoken, pictures={}))
 
 
-def entry_of_video(name: str, path: Path, clip: Clip, sound: Sound, videos: Path) -> Entry:
-    """Measure a finished video of the clip's held-out part by another system. Raises what `evaluate_video` does, and BadInput
-    where it shows other frames."""
-    from likeness.evaluate.finished import evaluate_video  # only where there is such a video
+def entry_of_video(name: str, path: Path, clip: Clip, sound: Sound, videos: Path, experts: Experts) -> Entry:
+    """Measure a finished video of the clip's held-out part by another system. Raises what `evaluate_video` and writing the
+    video do."""
+    entry = _entry(name, "video", evaluate_video(path, clip, experts=experts), THEIRS, clip)
+    return _filmed(entry, every_frame(entry.shown, *span(clip)), sound, videos)
 
-    found = evaluate_video(path, clip)
-    rows = [row.row for row in found.table if row.row in found.pictures and row.row not in REFERENCES]
-    if len(rows) != 1:
-        raise BadInput(f"{path}: its evaluation has the rows {', '.join(rows) or 'none'} instead of one.")
-    if not set(found.frames) <= {int(t) for t in clip.test}:
+
+def must_show_held_out(path: Path, clip: Clip) -> None:
+    """Raise BadInput for a finished video that shows something else than the clip's held-out frames, as far as its rate,
+    size and length tell: none of its pictures is looked at."""
+    shown = showing(path, clip, None)
+    held = int(np.isin(judged(clip), shown.frames).sum())
+    if held < FEWEST:
         first, stop = span(clip)
-        raise BadInput(f"{path}: does not show the frames {first} to {stop - 1}, on which the others are measured.")
-    entry = _entry(name, "video", found, rows[0], clip)
-    made = film(video_path(videos, sound.key, name), every_frame(entry.shown, *span(clip)), sound, f"{name}, {sound.key}")
-    return replace(entry, films={sound.key: made})
+        raise BadInput(f"{path}: shows {held} of the frames {first} to {stop - 1}, on which the others are measured.")
 
 
 def real_film(clip: Clip, size: int, sound: Sound, videos: Path) -> Path:
     """The held-out frames as they were."""
-    shown = {int(t): clip.image(int(t), size) for t in clip.test}
+    shown = {int(t): clip.image(int(t), size) for t in judged(clip)}
     return film(video_path(videos, sound.key, "real"), every_frame(shown, *span(clip)), sound, f"real, {sound.key}")
 
 
 def span(clip: Clip) -> tuple[int, int]:
     """The clip's frames from the first held-out one to behind the last."""
-    return int(clip.test[0]), int(clip.test[-1]) + 1
+    return int(judged(clip)[0]), int(judged(clip)[-1]) + 1
 
 
 def video_path(folder: Path, key: str, name: str) -> Path:
@@ -170,6 +161,12 @@ def real_points(clip: Clip, frames: list[int], size: int) -> Iterator[np.ndarray
     return (clip.pixels[t].double().numpy() * scale for t in frames)
 
 
+def _filmed(entry: Entry, pictures: Iterable[Image], sound: Sound, videos: Path) -> Entry:
+    """The same entry with its video of a sound."""
+    made = film(video_path(videos, sound.key, entry.name), pictures, sound, f"{entry.name}, {sound.key}")
+    return replace(entry, films={**entry.films, sound.key: made})
+
+
 def _entry(name: str, kind: Literal["portrait", "video"], found: Evaluation, row: str, clip: Clip) -> Entry:
     drawn, real, frames = found.pictures[row], found.pictures["real"], found.frames
     points = list(real_points(clip, frames, found.size))
@@ -180,8 +177,8 @@ def _entry(name: str, kind: Literal["portrait", "video"], found: Evaluation, row
         row=row,
         found=replace(found, pictures={}),
         shown=dict(zip(frames, drawn, strict=True)),
-        opening=openings(drawn),
-        real_opening=list(found.curves["opening"]) if "opening" in found.curves else openings(real),
+        opening=found.openings[row],
+        real_opening=list(found.curves["opening"]),
         mouth=[metrics.psnr(a, b, box) for a, b, box in zip(drawn, real, boxes)],
         errors=error_map(drawn, real, points, layout(clip)),
     )

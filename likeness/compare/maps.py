@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 from likeness import mesh
 from likeness.clip import Clip
 from likeness.evaluate import metrics
+from likeness.evaluate.rows import judged
 
 SIDE = 240  # pixels of the crop
 ROOM = 1.45  # of the crop to the height of the face: hair, ears and the neck's upper end are in it
@@ -37,7 +38,7 @@ class ErrorMap:
 
 def layout(clip: Clip) -> Points:
     """Where the landmarks of the mean face lie in the crop, pixels; the head is upright as it usually is in the clip."""
-    mean = metrics.stabilised(clip.pixels[clip.test].double().numpy()).mean(0)
+    mean = metrics.stabilised(clip.pixels[judged(clip)].double().numpy()).mean(0)
     oval = mean[list(mesh.FACE_OVAL)]
     low, high = oval.min(0), oval.max(0)
     side = ROOM * (high[1] - low[1])

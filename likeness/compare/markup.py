@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from likeness.compare.tables import ARROWS, Head, Line, marked, shown, shown_heads
+from likeness.compare.ranking import Head
+from likeness.compare.tables import Line, marked, shown, shown_heads
 
 HUES = 8  # in page.css
+ARROWS = {"higher": "↑", "lower": "↓", "near 1": "→ 1", "near real": "→ real", None: ""}
 
 
-def table(lines: Sequence[Line], heads: dict[str, Head], rows: bool = False) -> str:
+def table(lines: Sequence[Line], heads: Mapping[str, Head], rows: bool = False) -> str:
     """A table with marks; `rows` tells in a second column what drives the lips."""
     heads, found = shown_heads(lines, heads), marked(lines, heads)
-    top = "".join(_head(head) for head in heads.values())
+    top = "".join(_head(head, _recipes(lines, name)) for name, head in heads.items())
     second = '<th scope="col" style="text-align:left">driven by</th>' if rows else ""
     body = []
     for i, line in enumerate(lines):
@@ -27,9 +29,14 @@ def table(lines: Sequence[Line], heads: dict[str, Head], rows: bool = False) -> 
     )
 
 
-def _head(head: Head) -> str:
+def _recipes(lines: Sequence[Line], column: str) -> str:
+    """By which the figures of a column were made."""
+    return "; ".join(dict.fromkeys(line.recipe(column) or "" for line in lines if line.values.get(column) is not None))
+
+
+def _head(head: Head, recipes: str) -> str:
     told = " ".join(part for part in (head.unit, ARROWS[head.better]) if part)
-    tip = f' title="{html.escape(head.recipe)}"' if head.recipe else ""
+    tip = f' title="{html.escape(recipes)}"' if recipes else ""
     return f'<th scope="col"{tip}>{html.escape(head.title)}<span class="unit">{html.escape(told)}</span></th>'
 
 

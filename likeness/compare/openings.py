@@ -1,28 +1,15 @@
-"""How far the lips are open over time, drawn against real: found in pictures, and shown as curves."""
+"""How far the lips are open over time, drawn against real, as curves."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 
-import numpy as np
-from jaxtyping import UInt8
-
-from likeness.evaluate import metrics
-from likeness.prepare.landmarks import FaceMesh
 from likeness.video import FPS
 
 WIDTH, HEIGHT = 1000, 120  # of the drawing, in units of its own
 LEFT, RIGHT, TOP, BOTTOM = 34, 16, 8, 20  # margins: figures of the axes stand there
 Openings = Sequence[float | None]
-
-
-def openings(pictures: Iterable[UInt8[np.ndarray, "height width 3"]]) -> list[float | None]:
-    """Distance of the inner lips in pixels for each picture, by the tracker; None where it finds no face."""
-    with closing(FaceMesh()) as find:
-        found = [find(picture) for picture in pictures]
-    return [None if pixels is None else float(metrics.opening(pixels[None])[0]) for pixels in found]
 
 
 def chart(name: str, drawn: Openings, real: Openings, frames: Sequence[int], span: tuple[int, int], top: float) -> str:

@@ -16,6 +16,7 @@ from likeness.clip import Clip
 from likeness.compare import inline
 from likeness.errors import BadInput
 from likeness.evaluate import speaking
+from likeness.evaluate.rows import judged
 from likeness.progress import Progress
 from likeness.video import FPS, Writer
 
@@ -56,7 +57,7 @@ class Sound:
 
 def held_out(clip: Clip) -> Sound:
     """The sound of the clip's test frames, from the first to the last."""
-    first, last = int(clip.test[0]), int(clip.test[-1])
+    first, last = int(judged(clip)[0]), int(judged(clip)[-1])
     waveform = audio.load(clip.audio)[first * audio.HOP : (last + 1) * audio.HOP]
     note = "Frames that no portrait has learned from; head and eyes move as they really did. This is what the tables measure."
     return Sound("held-out", "The clip's own held-out sound", waveform, note)

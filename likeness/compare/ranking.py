@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from likeness.compare.costs import Cost
+from likeness.evaluate.catalogue import Column
+
+Head = Column | Cost
 Mark = Literal["best", "second"]
-Better = Literal["higher", "lower", "near 0", "near 1", "near real"]
 
 
-def marks(values: Sequence[float | None], better: Better, digits: int, real: float | None = None) -> list[Mark | None]:
-    """The mark of each value; `real` is what "near real" means.
+def marks(values: Sequence[float | None], head: Head, real: float | None = None) -> list[Mark | None]:
+    """The mark of each value in a column; `real` is what "near real" means.
 
-    Values are compared as they are shown, rounded to `digits`: whoever reads the same figure twice sees the same mark. Ties
-    share a place, and two who share the first leave no second. None is never marked, and nothing is where fewer than two
-    values can be compared, where all are the same, or where "near real" has no `real`.
+    Values are compared as they are shown, rounded to the column's digits: whoever reads the same figure twice sees the same
+    mark. Ties share a place, and two who share the first leave no second. None is never marked, and nothing is where fewer
+    than two values can be compared, where all are the same, where "near real" has no `real`, or in a column without order.
     """
-    keys = [_distance(value, better, digits, real) for value in values]
+    keys = [_distance(value, head, real) for value in values]
     held = [key for key in keys if key is not None]
     if len(set(held)) < 2:
         return [None] * len(values)
@@ -24,14 +27,12 @@ def marks(values: Sequence[float | None], better: Better, digits: int, real: flo
     return ["best" if place == 0 else "second" if place == 1 else None for place in places]
 
 
-def _distance(value: float | None, better: Better, digits: int, real: float | None) -> float | None:
+def _distance(value: float | None, head: Head, real: float | None) -> float | None:
     """How far a value is from the best that there could be, up to a constant; None where it has no place."""
-    target = {"near 0": 0.0, "near 1": 1.0}.get(better, real)
-    if value is None or value != value or (better == "near real" and target is None):
+    if value is None or value != value or head.better is None:
         return None
-    shown = round(value, digits)
-    if better == "higher":
-        return -shown
-    if better == "lower" or target is None:
-        return shown
-    return round(abs(shown - round(target, digits)), digits)
+    shown = round(value, head.digits)
+    if head.better in ("higher", "lower"):
+        return -shown if head.better == "higher" else shown
+    target = 1.0 if head.better == "near 1" else real
+    return None if target is None else round(abs(shown - round(target, head.digits)), head.digits)

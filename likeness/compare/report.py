@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
-from typing import Any
 
 import numpy as np
 
 from likeness.clip import Clip
 from likeness.compare import inline
 from likeness.compare.comparison import Comparison
+from likeness.compare.costs import COSTS
 from likeness.compare.entries import Entry, real_points, span
 from likeness.compare.maps import heat, layout, mean_face, outlined, scale
-from likeness.compare.markup import count, fact_table, hue, name_tag, table
+from likeness.compare.markup import count, hue, name_tag, table
+from likeness.compare.measured import measured_section
 from likeness.compare.openings import chart
 from likeness.compare.players import player
-from likeness.compare.tables import COSTS, HEADS, all_lines, cost_lines, groups, lines_of, shown, shown_heads
+from likeness.compare.tables import all_lines, cost_lines, groups, headlines, shown, shown_heads, tracked
+from likeness.compare.terms import labels
+from likeness.compare.verdicts import checks_table
 from likeness.compare.worst import close_up, worst
 from likeness.evaluate import metrics
+from likeness.evaluate.catalogue import COLUMNS
+from likeness.evaluate.rows import judged
 from likeness.video import FPS
 
 MEAN_OF = 40  # real pictures of which the mean face is made
@@ -61,28 +66,20 @@ def as_html(found: Comparison, clip: Clip) -> str:
 
 
 def failures_part(found: Comparison) -> str:
-    """What could not be compared, and why."""
+    """What is not in the report, or not all of it, and why."""
     if not found.failures:
         return ""
     told = "".join(
         f"<li><strong>{html.escape(f.name)}</strong>, while {html.escape(f.work)}: {html.escape(f.text)}</li>"
         for f in found.failures
     )
-    return f'<div class="failures"><p>Not compared:</p><ul>{told}</ul></div>'
+    return f'<div class="failures"><p>What failed:</p><ul>{told}</ul></div>'
 
 
 def summary_part(found: Comparison) -> str:
-    """In how many columns each is best."""
-    columns = [held for held in found.marks.values() if held]
-    if not columns:
-        return ""
-    items = []
-    for place, entry in enumerate(found.entries):
-        best, second = (sum(held.get(entry.name) == mark for held in columns) for mark in ("best", "second"))
-        swatch = name_tag(entry.name, place)
-        told = f"best in {best} of {count(len(columns), 'column', 'columns')}, second in {second}"
-        items.append(f"<li>{swatch}<br><span>{told}</span></li>")
-    return f'<ul class="summary" aria-label="Columns in which each is best">{"".join(items)}</ul>'
+    """The few figures to begin with."""
+    lines, heads = headlines(found.lines, cost_lines(found.entries))
+    return table(lines, heads) if heads else ""
 
 
 def figures_section(found: Comparison) -> str:
@@ -94,29 +91,40 @@ def figures_section(found: Comparison) -> str:
         "underlined, as the figures are shown: equal figures share a place. Held still, nearest frame and the real person are "
         "there to read the others by. "
     )
-    if any(entry.intervals for entry in found.entries):
-        text += "Below a figure stands its confidence interval: where two overlap, the order may be chance. "
-    text += "A lone difference of .2 dB may be no more than another seed's.</p>"
-    sizes = {entry.size for entry in found.entries}
-    if len(sizes) > 1:
-        text += f"<p>Sizes differ ({', '.join(f'{size}²' for size in sorted(sizes))}): what is in px cannot be compared.</p>"
-    for entry in found.entries:
-        if len(entry.found.frames) < found.frames:
-            fewer = f"{html.escape(entry.name)} shows only {len(entry.found.frames)} of the {found.frames} frames."
-            text += f"<p>{fewer} Its figures are of these.</p>"
-    tracked = lines_of(found.entries, "tracked")
+    if any(entry.found.intervals for entry in found.entries):
+        text += (
+            "Below a figure stands its 95 % confidence interval: for these frames, and of this figure alone. Those that are "
+            "ranked share their frames, so that intervals that overlap do not make an order chance, nor marks an order sure. "
+        )
+    text += "A lone difference of .2 dB may be no more than another seed's.</p>" + _sets(found)
+    played = tracked(found.entries)
     bound = ""
-    if tracked:
+    if played:
         bound = (
             '<h3>With tracked lips</h3><p class="soft">The lips of the real frames instead of sound: how well each could draw '
-            "if it heard perfectly. Methods that only sound can move have no such row.</p>"
-            + table([*tracked, found.lines[-1]], HEADS)
+            "if it heard perfectly. Methods that only sound can move have no such row.</p>" + table(played, COLUMNS)
         )
     tables = "".join(
         f"<h3>{html.escape(group.capitalize())}</h3>{table(found.lines, heads)}"
-        for group, heads in groups(shown_heads(found.lines, HEADS)).items()
+        for group, heads in groups(shown_heads(found.lines, COLUMNS)).items()
     )
-    return text + tables + _checks({entry.name: entry.checks for entry in found.entries}) + bound
+    checks = checks_table({place: (entry.name, entry.found.checks) for place, entry in enumerate(found.entries)})
+    return text + tables + checks + bound
+
+
+def _sets(found: Comparison) -> str:
+    """Who is not ranked with whom, where sizes, frames or kinds of pictures differ."""
+    sets = labels(entry.terms for entry in found.entries)
+    if len(sets) < 2:
+        return ""
+    told = "".join(
+        f"<li>{html.escape(label)}: {html.escape(', '.join(e.name for e in found.entries if e.terms == terms))}</li>"
+        for terms, label in sets.items()
+    )
+    return (
+        "<p>Not all can be ranked with one another: what figures say depends on the size of pictures, on the frames, and on "
+        f"what an encoding has smoothed. Marks are among those alike, each above its own real person:</p><ul>{told}</ul>"
+    )
 
 
 def spoken_section(found: Comparison) -> str:
@@ -129,25 +137,9 @@ def spoken_section(found: Comparison) -> str:
         "the drawn head and torso meet, so the real row has none.</p>"
     )
     titles = {sound.key: sound.title for sound in found.sounds}
-    tables = "".join(f"<h3>{html.escape(titles[key])}</h3>{table(lines, HEADS)}" for key, lines in found.spoken.items())
-    return text + tables + _checks({e.name: e.spoken.checks for e in found.entries if e.spoken is not None})
-
-
-def _checks(made: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """What evaluations check besides their figures, by entry and check, and who passed."""
-    names = list(dict.fromkeys(name for checks in made.values() for name in checks))
-    if not names:
-        return ""
-    words = {True: "passed", False: "<strong>failed</strong>", None: "–"}
-    top = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
-    rows = "".join(
-        f'<tr><th scope="row">{name_tag(entry, place)}</th>'
-        + "".join(f"<td>{words[checks.get(name, {}).get('passed')]}</td>" for name in names)
-        + "</tr>"
-        for place, (entry, checks) in enumerate(made.items())
-        if checks
-    )
-    return f'<h3>Checks</h3><div class="wide"><table><thead><tr><th></th>{top}</tr></thead><tbody>{rows}</tbody></table></div>'
+    tables = "".join(f"<h3>{html.escape(titles[key])}</h3>{table(lines, COLUMNS)}" for key, lines in found.spoken.items())
+    spoken = {place: (e.name, e.spoken.checks) for place, e in enumerate(found.entries) if e.spoken is not None}
+    return text + tables + checks_table(spoken)
 
 
 def players_section(found: Comparison) -> str:
@@ -168,8 +160,9 @@ def maps_section(found: Comparison, clip: Clip) -> str:
     if not found.entries:
         return ""
     face = layout(clip)
-    top = float(np.ceil(max(np.percentile(entry.errors.values, 99.5) for entry in found.entries)))
-    frames = [int(t) for t in clip.test[:: max(1, len(clip.test) // MEAN_OF)]]
+    worst_of_all = max(np.percentile(entry.errors.values, 99.5) for entry in found.entries)
+    top = max(float(np.ceil(worst_of_all)), 1.0)  # all may be perfect
+    frames = [int(t) for t in judged(clip)[:: max(1, found.frames // MEAN_OF)]]
     size = found.settings.size
     mean = mean_face((clip.image(t, size) for t in frames), real_points(clip, frames, size), face)
     reference = inline.jpeg(outlined(mean, face))
@@ -194,7 +187,7 @@ def curves_section(found: Comparison, clip: Clip) -> str:
     """Lip opening of each against the real one."""
     charts = []
     shares = [_relative(entry, [*entry.opening, *entry.real_opening]) for entry in found.entries]
-    top = max((value for values in shares for value in values if value is not None), default=0.0)
+    top = max((value for values in shares for value in values if value is not None), default=0.0) or 0.01
     for place, entry in enumerate(found.entries):
         drawn, real = entry.opening, entry.real_opening
         figures = entry.figures
@@ -257,12 +250,12 @@ def costs_section(found: Comparison) -> str:
     if not lines:
         return ""
     load = found.provenance["load before"]
-    busy = (
-        "" if load is None else f" The machine's load was {load} when the comparison began; on a busy one speeds are too low."
-    )
+    busy = "" if load is None else f" The machine's load was {load} when the comparison began."
     return (
-        f"<p>Speed with features given and nothing encoded; {FPS:g} frames/s is as fast as it plays.{busy} Training: seconds "
-        "in its steps, as the run's log has them, without what lies before, between and after; empty where there is no log.</p>"
+        f"<p>Speed with features given and nothing encoded; {FPS:g} frames/s is as fast as it plays. On a busy machine it is "
+        f"too low, and who was measured in a quiet minute seems faster.{busy} Training: seconds in its steps, as the run's log "
+        "has them, without what lies before, between and after; empty where there is no log. Memory is what the whole process "
+        "held, with all that was loaded for the entries before: it does not say who needs less, so nobody is marked.</p>"
         + table(lines, COSTS)
         + _silence(found.entries)
     )
@@ -293,34 +286,9 @@ def rows_section(found: Comparison) -> str:
     return (
         f"<details><summary>{count(len(lines), 'row', 'rows')}: whatever drives the lips</summary>"
         '<p class="soft">Sound shifted is the wrong sound, and must be worse than mean lips. Nothing is marked here.</p>'
-        + table(lines, HEADS, rows=True)
+        + table(lines, COLUMNS, rows=True)
         + "</details>"
     )
-
-
-def measured_section(found: Comparison) -> str:
-    """Recipes, split, delivery; machine, versions, commit."""
-    facts = {name: "not known" if value is None else str(value) for name, value in found.provenance.items()}
-    recipes: dict[str, str] = {}
-    for entry in found.entries:
-        recipes |= entry.found.recipes
-    told = f"<h3>Where</h3>{fact_table(facts)}"
-    if recipes:
-        first = found.entries[0].found
-        ranges = {part: ", ".join(f"{a}–{b - 1}" for a, b in pieces) for part, pieces in first.split.items()}
-        absent = {f"{measure}, not measured": why for entry in found.entries for measure, why in entry.missing.items()}
-        missed = {f"no face found, {e.name}": _missed(e) for e in found.entries if _missed(e)}
-        delivery = ", ".join(f"{name} {value}" for name, value in first.delivery.items())
-        frames = {f"frames, {part}": text for part, text in ranges.items()}
-        told = (
-            f'<h3>Recipes</h3><p class="soft">Figures of the same recipe can be compared.</p>{fact_table(recipes, code=True)}'
-            f"<h3>Frames and delivery</h3>{fact_table({**frames, 'spoken with': delivery, **missed, **absent})}{told}"
-        )
-    return told
-
-
-def _missed(entry: Entry) -> str:
-    return ", ".join(f"{row} {count}" for row, count in entry.found.detector_missed.items() if count)
 
 
 def _relative(entry: Entry, values: Sequence[float | None]) -> list[float | None]:

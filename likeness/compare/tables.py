@@ -1,36 +1,24 @@
-"""The tables of a comparison: their lines, and as CSV and TeX."""
+"""The tables of a comparison: their lines, and who is marked in them."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+from likeness.compare.costs import COSTS
 from likeness.compare.entries import Entry, row_values
-from likeness.compare.ranking import Better, Mark, marks
-from likeness.evaluate.catalogue import COLUMNS
+from likeness.compare.ranking import Head, Mark, marks
+from likeness.compare.terms import Terms, labels, terms_of
+from likeness.evaluate import Evaluation
+from likeness.evaluate.catalogue import COLUMNS, Column
 
-ARROWS = {"higher": "↑", "lower": "↓", "near 0": "→ 0", "near 1": "→ 1", "near real": "→ real"}
-TEX_ARROWS = {
-    "higher": r"$\uparrow$", "lower": r"$\downarrow$", "near 0": r"$\to 0$", "near 1": r"$\to 1$", "near real": r"$\to$ real",
-}  # fmt: skip
+SomeHead = TypeVar("SomeHead", bound=Head)
 BY_DEFINITION = {"lmd": 0.0, "lmd_share": 0.0, "opening_r": 1.0, "opening_ratio": 1.0}
 """Of real frames against themselves."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """Of a column."""
-
-    title: str
-    unit: str
-    better: Better
-    digits: int
-    recipe: str = ""
-    group: str = ""
-    """Columns of one group stand in one table."""
+HEADLINES = ("full_own", "mouth_own", "lmd", "opening_r", "jitter", "picture_fps")
+"""What a reader should see first, of those that all entries have: picture, mouth, lips, time, speed."""
 
 
 @dataclass(frozen=True)
@@ -40,68 +28,86 @@ class Line:
     name: str
     row: str
     """What drives the lips."""
-    values: dict[str, float | None]
-    intervals: dict[str, list[float]] = field(default_factory=dict)
+    values: Mapping[str, float | None]
+    intervals: Mapping[str, list[float]] = field(default_factory=dict)
     ranked: bool = True
     entry: int | None = None
     """Whose, as its place among the entries."""
+    terms: Terms | None = None
+    """Of those that it is read with; only lines of the same are ranked with one another."""
+    recipes: Mapping[str, str] = field(default_factory=dict)
+    """Of the evaluation that it comes from."""
+    frames: int | None = None
+    """Of which its figures are."""
 
-
-HEADS: dict[str, Head] = {
-    name: Head(column.title, column.unit, column.better, column.digits, column.recipe_id, column.group)
-    for name, column in COLUMNS.items()
-}
-COSTS: dict[str, Head] = {
-    "training_steps_s": Head("training, steps", "s", "lower", 0),
-    "portrait_mb": Head("portrait file", "MB", "lower", 1),
-    "render_fps": Head("head", "frames/s", "higher", 1),
-    "picture_fps": Head("whole picture", "frames/s", "higher", 1),
-    "p99_ms": Head("slowest of 100", "ms", "lower", 1),
-    "peak_mb": Head("memory", "MB", "lower", 0),
-}
+    def recipe(self, column: str) -> str | None:
+        """The recipe id of a figure."""
+        return self.recipes.get(COLUMNS[column].recipe) if column in COLUMNS else None
 
 
 def lines_of(entries: Sequence[Entry], row: str | None = None) -> list[Line]:
     """A row of each entry that has it; None: the one that is ranked."""
     return [
-        Line(entry.name, wanted, row_values(entry.found[wanted]), entry.intervals.get(wanted, {}), True, place)
+        _line(entry.name, entry.found, wanted, entry.terms, entry=place)
         for place, entry in enumerate(entries)
         for wanted in [row or entry.row]
         if any(figures.row == wanted for figures in entry.found.table)
     ]
 
 
+def compared(entries: Sequence[Entry]) -> list[Line]:
+    """The table: each entry, and below those of the same terms what they are read against."""
+    return _in_terms(lines_of(entries), lambda terms, label: references(_of_terms(entries, terms), label))
+
+
+def tracked(entries: Sequence[Entry]) -> list[Line]:
+    """By the lips of the real frames, likewise; empty where no method can be moved by them."""
+    return _in_terms(lines_of(entries, "tracked"), lambda terms, label: [real_line(_of_terms(entries, terms), label)])
+
+
 def spoken_lines(entries: Sequence[Entry], row: str) -> list[Line]:
     """What has no reference: each entry by another sound, then the real person, whose own sound it is measured by."""
-    said = [(place, entry.name, entry.spoken) for place, entry in enumerate(entries) if entry.spoken is not None]
-    lines = [Line(name, row, row_values(its[row]), its.intervals.get(row, {}), True, place) for place, name, its in said]
-    if said:
-        real = said[0][2]
-        lines.append(Line("real, own sound", "real", row_values(real["real"]), real.intervals.get("real", {}), ranked=False))
-    return lines
+    said = {place: (entry.name, entry.spoken) for place, entry in enumerate(entries) if entry.spoken is not None}
+    lines = [
+        _line(name, its, row, terms_of(its, range(its.delivery["frames"][row])), entry=place)
+        for place, (name, its) in said.items()
+    ]
+
+    def real(terms: Terms, label: str) -> list[Line]:
+        its = next(said[line.entry][1] for line in lines if line.terms == terms and line.entry is not None)
+        longest = max(stop - start for start, stop in its.split["test"])
+        return [replace(_line(_with("real, own sound", label), its, "real", terms), ranked=False, frames=longest)]
+
+    return _in_terms(lines, real)
 
 
-def references(entries: Sequence[Entry]) -> list[Line]:
-    """What figures are read against, and never ranked: portraits held still, training frames, the real person."""
-    still = [_reference(line, f"{line.name}, held still") for line in lines_of(entries, "static")]
-    nearest = [_reference(line, "nearest training frame") for line in lines_of(entries, "nearest frame")[:1]]
-    frozen = [_reference(line, "one still frame") for line in lines_of(entries, "still frame")[:1]]
-    return [*still, *nearest, *frozen, *([real_line(entries)] if entries else [])]
+def references(entries: Sequence[Entry], label: str = "") -> list[Line]:
+    """What figures are read against, and never ranked: portraits held still, training frames, the real person. The entries
+    are of the same terms, which `label` tells."""
+
+    def reference(line: Line, name: str) -> Line:
+        return replace(line, name=_with(name, label), ranked=False, entry=None)
+
+    still = [reference(line, f"{line.name}, held still") for line in lines_of(entries, "static")]
+    nearest = [reference(line, "nearest training frame") for line in lines_of(entries, "nearest frame")[:1]]
+    frozen = [reference(line, "one still frame") for line in lines_of(entries, "still frame")[:1]]
+    return [*still, *nearest, *frozen, *([real_line(entries, label)] if entries else [])]
 
 
-def real_line(entries: Sequence[Entry]) -> Line:
+def real_line(entries: Sequence[Entry], label: str = "") -> Line:
     """The real person: as the evaluation has measured it, or by definition."""
-    measured = lines_of(entries, "real")
-    values: dict[str, float | None] = {**BY_DEFINITION, "jitter": entries[0].found.real_jitter}
-    if measured:
-        values |= {name: value for name, value in measured[0].values.items() if value is not None}
-    return Line("real", "real", values, ranked=False)
+    first = entries[0]
+    values: dict[str, float | None] = {**BY_DEFINITION, "jitter": first.found.real_jitter}
+    for line in lines_of(entries, "real")[:1]:
+        values |= {name: value for name, value in line.values.items() if value is not None}
+    line = _line(_with("real", label), first.found, first.row, first.terms)
+    return replace(line, row="real", values=values, intervals={}, ranked=False)
 
 
 def all_lines(entries: Sequence[Entry]) -> list[Line]:
     """Every row of every entry, none of them ranked."""
     return [
-        Line(entry.name, figures.row, row_values(figures), entry.intervals.get(figures.row, {}), False, place)
+        replace(_line(entry.name, entry.found, figures.row, entry.terms, entry=place), ranked=False)
         for place, entry in enumerate(entries)
         for figures in entry.found.table
     ]
@@ -125,35 +131,46 @@ def cost_lines(entries: Sequence[Entry]) -> list[Line]:
     ]
 
 
-def _reference(line: Line, name: str) -> Line:
-    return Line(name, line.row, line.values, line.intervals, ranked=False, entry=None)
+def headlines(lines: Sequence[Line], costs: Sequence[Line]) -> tuple[list[Line], dict[str, Head]]:
+    """The few figures to begin with: the entries' lines and the real ones, and those of HEADLINES that all entries have."""
+    spent = {line.name: line.values for line in costs}
+    first = [
+        replace(line, values={**line.values, **(spent.get(line.name, {}) if line.ranked else {})}, intervals={})
+        for line in lines
+        if line.ranked or line.row == "real"
+    ]
+    heads: dict[str, Head] = {**COLUMNS, **COSTS}
+    held = [line.values for line in first if line.ranked]
+    return first, {n: heads[n] for n in HEADLINES if n in heads and all(values.get(n) is not None for values in held)}
 
 
-def shown_heads(lines: Sequence[Line], heads: dict[str, Head]) -> dict[str, Head]:
+def shown_heads(lines: Sequence[Line], heads: Mapping[str, SomeHead]) -> dict[str, SomeHead]:
     """The columns in which there is something to show."""
     return {name: head for name, head in heads.items() if any(line.values.get(name) is not None for line in lines)}
 
 
-def groups(heads: dict[str, Head]) -> dict[str, dict[str, Head]]:
+def groups(heads: Mapping[str, Column]) -> dict[str, dict[str, Column]]:
     """Columns by their group, in the order in which the groups come."""
-    found: dict[str, dict[str, Head]] = {}
+    found: dict[str, dict[str, Column]] = {}
     for name, head in heads.items():
         found.setdefault(head.group, {})[name] = head
     return found
 
 
-def marked(lines: Sequence[Line], heads: dict[str, Head]) -> dict[str, list[Mark | None]]:
-    """By column, the mark of each line; lines that are not ranked have none."""
-    real = next((line for line in lines if line.row == "real"), None)
-    return {
-        name: marks(
-            [line.values.get(name) if line.ranked else None for line in lines],
-            head.better,
-            head.digits,
-            real.values.get(name) if real else None,
-        )
-        for name, head in heads.items()
-    }
+def marked(lines: Sequence[Line], heads: Mapping[str, Head]) -> dict[str, list[Mark | None]]:
+    """By column, the mark of each line, among those of its terms and of its recipe of that column; lines that are not ranked
+    have none."""
+    found: dict[str, list[Mark | None]] = {name: [None] * len(lines) for name in heads}
+    for name, head in heads.items():
+        alike: dict[tuple[Terms | None, str | None], list[int]] = {}
+        for i, line in enumerate(lines):
+            alike.setdefault((line.terms, line.recipe(name)), []).append(i)
+        for places in alike.values():
+            real = next((lines[i].values.get(name) for i in places if lines[i].row == "real"), None)
+            values = [lines[i].values.get(name) if lines[i].ranked else None for i in places]
+            for i, mark in zip(places, marks(values, head, real)):
+                found[name][i] = mark
+    return found
 
 
 def shown(value: float | None, digits: int) -> str:
@@ -161,53 +178,22 @@ def shown(value: float | None, digits: int) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
-def as_csv(lines: Sequence[Line], costs: Sequence[Line]) -> str:
-    """Full precision; bounds of intervals beside their figures where there are any. What is not known is empty."""
-    heads = shown_heads(lines, HEADS)
-    bounded = [name for name in heads if any(name in line.intervals for line in lines)]
-    by_name = {line.name: line.values for line in costs}
-    header = ["name", "driven by", "ranked", *heads, *(f"{n}_{end}" for n in bounded for end in ("low", "high")), *COSTS]
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    for line in lines:
-        bounds = [bound for name in bounded for bound in line.intervals.get(name, (None, None))]
-        spent = by_name.get(line.name, {}) if line.ranked else {}
-        cells = [*(line.values.get(name) for name in heads), *bounds, *(spent.get(name) for name in COSTS)]
-        texts = ["" if value is None else repr(float(value)) for value in cells]
-        writer.writerow([line.name, line.row, "yes" if line.ranked else "no", *texts])
-    return file.getvalue()
+def _line(name: str, found: Evaluation, row: str, terms: Terms, entry: int | None = None) -> Line:
+    values, bounds = row_values(found[row]), found.intervals.get(row, {})
+    return Line(name, row, values, bounds, True, entry, terms, found.recipes, len(terms.frames))
 
 
-def as_tex(lines: Sequence[Line]) -> str:
-    """A `tabular` for booktabs: best bold, second underlined, references below a rule. Intervals are in the CSV only."""
-    heads, found = shown_heads(lines, HEADS), marked(lines, HEADS)
-    titles = [f"{tex(head.title)} {TEX_ARROWS[head.better]}" for head in heads.values()]
-    units = [f"[{tex(head.unit)}]" if head.unit else "" for head in heads.values()]
-    rows = [
-        "% \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{l{'r' * len(heads)}}}",
-        "\\toprule",
-        " & ".join(["", *titles]) + r" \\",
-        " & ".join(["", *units]) + r" \\",
-        "\\midrule",
-    ]
-    for i, line in enumerate(lines):
-        if i and line.ranked != lines[i - 1].ranked:
-            rows.append("\\midrule")
-        cells = [_tex_cell(line.values.get(name), head.digits, found[name][i]) for name, head in heads.items()]
-        rows.append(" & ".join([tex(line.name), *cells]) + r" \\")
-    return "\n".join([*rows, "\\bottomrule", "\\end{tabular}", ""])
+def _in_terms(lines: list[Line], below: Callable[[Terms, str], list[Line]]) -> list[Line]:
+    """Lines of the same terms together, each set with what stands `below` it."""
+    found: list[Line] = []
+    for terms, label in labels(line.terms for line in lines if line.terms is not None).items():
+        found += [*(line for line in lines if line.terms == terms), *below(terms, label)]
+    return found
 
 
-def _tex_cell(value: float | None, digits: int, mark: Mark | None) -> str:
-    text = shown(value, digits).replace("–", "--")
-    text = f"$-${text[1:]}" if text[0] == "-" and text != "--" else text
-    return {"best": f"\\textbf{{{text}}}", "second": f"\\underline{{{text}}}", None: text}[mark]
+def _of_terms(entries: Iterable[Entry], terms: Terms) -> list[Entry]:
+    return [entry for entry in entries if entry.terms == terms]
 
 
-def tex(text: str) -> str:
-    """Text with TeX's own characters escaped."""
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {c: "\\" + c for c in "&%$#_{}"}
-    return "".join(special.get(c, c) for c in text)
+def _with(name: str, label: str) -> str:
+    return f"{name} ({label})" if label else name

@@ -17,10 +17,10 @@ from likeness.clip import Clip
 from likeness.errors import BadInput
 from likeness.evaluate import checks, metrics, openface
 from likeness.evaluate.experts import Experts
-from likeness.evaluate.figures import FEWEST, MOST, Evaluation, Figures, Pictures, ranges
+from likeness.evaluate.figures import FEWEST, Evaluation, Figures, Pictures, ranges
 from likeness.evaluate.intervals import Sample
 from likeness.evaluate.judge import Judge, Measured
-from likeness.evaluate.rows import Row, all_rows, nearest
+from likeness.evaluate.rows import Row, all_rows, judged, nearest
 from likeness.evaluate.silence import silence
 from likeness.evaluate.speed import machine, speed
 from likeness.nn.backdrop import without_head
@@ -41,9 +41,9 @@ def evaluate(
     `experts`: the networks that judge; None: those whose weights are in place. Raises BadInput where the clip cannot be the
     portrait's, or a given file is not what it should be.
     """
-    size, frames = portrait.stage.camera.size[0], clip.test[:MOST]
+    size, frames = portrait.stage.camera.size[0], judged(clip)
     must_fit(portrait, clip)
-    rows = {row.name: row for row in all_rows(portrait, clip, frames)}
+    rows = {row.name: row for row in all_rows(portrait, clip)}
     units = errors_of(action_units, [*rows, "real"], len(frames))
     quick = speed(portrait, clip)  # first: nothing that is held later counts as its memory
     judge = Judge(clip, frames, size, experts or Experts.in_place())
@@ -52,7 +52,7 @@ def evaluate(
     for row in rows.values():
         pasted, pictures[row.name] = stage.play(row)
         table.append(judge.row(row.name, pasted, pictures[row.name], judge.sound.later(row.by)))
-    table.append(judge.row(NEAREST, list(nearest(clip, size, frames)), None))
+    table.append(judge.row(NEAREST, list(nearest(clip, size)), None))
     real, floor = judge.real_row()
     table = [measured.with_samples(units.get(measured.row, {})) for measured in (*table, real)]
     quiet = silence(portrait, clip, judge)

@@ -14,8 +14,6 @@ from likeness.evaluate.rows import DELIVERY
 
 FEWEST = 10
 """Frames below which figures mean nothing."""
-MOST = 500
-"""Frames that are measured at a time, 20 s: all of them are held in memory, a row's beside another."""
 Pictures = list[UInt8[np.ndarray, "height width 3"]]
 
 

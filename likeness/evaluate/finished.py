@@ -21,9 +21,9 @@ from likeness.clip import Clip, read_picture
 from likeness.errors import BadInput
 from likeness.evaluate import errors_of, metrics, openface
 from likeness.evaluate.experts import Experts
-from likeness.evaluate.figures import FEWEST, MOST, Evaluation, Pictures, ranges
+from likeness.evaluate.figures import FEWEST, Evaluation, Pictures, ranges
 from likeness.evaluate.judge import Judge, Measured, Sound
-from likeness.evaluate.rows import usual_frame
+from likeness.evaluate.rows import MOST, judged, usual_frame
 from likeness.prepare.pictures import cropped
 from likeness.video import FPS, probe, read
 
@@ -125,7 +125,7 @@ def showing(theirs: Path, clip: Clip, first: int | None = None) -> Showing:
         width, height, count, has_sound = source.width, source.height, source.frames, source.has_sound
         kind = f"decoded-{source.codec}/1"
     size, crop = _framing(theirs, clip, width, height)
-    if first is None and numbered is not None and np.isin(clip.test, numbered).all() and numbered[-1] < len(clip):
+    if first is None and numbered is not None and np.isin(judged(clip), numbered).all() and numbered[-1] < len(clip):
         return Showing(theirs, numbered, size, crop, kind, has_sound)
     start = _beginning(theirs, clip, count) if first is None else first
     if not 0 <= start < len(clip):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from likeness.clip import Clip, Motion
@@ -22,6 +22,15 @@ DELIVERY: dict[str, Any] = {
 """How the rows by sound are spoken, in the words of `likeness.delivery.Delivery`; the gate stays open as in training
 pictures. The row "silence" closes it once more."""
 SHIFT = 37  # frames by which the sound is wrong in the row "sound shifted": later, or earlier where the scene ends
+
+
+MOST = 500
+"""Frames that are measured at a time, 20 s: all of them are held in memory, a row's beside another."""
+
+
+def judged(clip: Clip) -> Int[np.ndarray, " frames"]:
+    """The held-out frames that figures are of."""
+    return clip.test[:MOST]
 
 
 @dataclass(frozen=True)
@@ -42,9 +51,9 @@ class Row:
             yield layer
 
 
-def all_rows(portrait: Portrait, clip: Clip, frames: np.ndarray) -> list[Row]:
-    """All rows that a portrait can play, on these held-out frames. `Motion.torso` follows the whole scene's real poses."""
-    test = torch.from_numpy(frames)
+def all_rows(portrait: Portrait, clip: Clip) -> list[Row]:
+    """All rows that a portrait can play, on the `judged` frames. `Motion.torso` follows the whole scene's real poses."""
+    test = torch.from_numpy(judged(clip))
     motion = following(portrait, clip)
     real = motion[test]
     stretch = (int(test[0]), int(test[-1]) + 1)
@@ -123,8 +132,8 @@ def listen(portrait: Portrait, clip: Clip, start: int, stop: int) -> Tensor:
     return portrait.listen(Heard(stretch, statistics.mean, statistics.std, gate, DELIVERY["voice"], DELIVERY["amplitude"]))
 
 
-def nearest(clip: Clip, size: int, frames: np.ndarray) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """For each of these frames the training picture nearest in pose and sound, each z-scored over the training frames."""
+def nearest(clip: Clip, size: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """For each of the `judged` frames the training picture nearest in pose and sound, z-scored over the training frames."""
     mel = np.array(clip.features("mel"))
     sound = mel[: 4 * len(clip)].reshape(len(clip), 4, -1).mean(1)
     pose = clip.motion.pose[:, :3, :].flatten(1).numpy()
@@ -134,5 +143,5 @@ def nearest(clip: Clip, size: int, frames: np.ndarray) -> Iterator[UInt8[np.ndar
         z = (values - values[train].mean(0)) / (values[train].std(0) + 1e-6)
         scaled.append(z / np.sqrt(z.shape[1]))
     joint = np.concatenate(scaled, axis=1)
-    for t in frames:
+    for t in judged(clip):
         yield clip.image(int(train[np.square(joint[train] - joint[t]).sum(1).argmin()]), size)

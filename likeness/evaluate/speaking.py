@@ -25,11 +25,11 @@ from likeness.errors import BadInput
 from likeness.evaluate import checks, metrics, must_fit, relative_opening, seam, syncnet
 from likeness.evaluate.detection import Landmarks
 from likeness.evaluate.experts import Experts
-from likeness.evaluate.figures import FEWEST, MOST, Evaluation, Pictures, ranges
+from likeness.evaluate.figures import FEWEST, Evaluation, Pictures, ranges
 from likeness.evaluate.flicker import flows, warping_errors
 from likeness.evaluate.intervals import Sample
 from likeness.evaluate.judge import Judge, Measured, Sound, agreement, synchrony
-from likeness.evaluate.rows import held_still, mean_cond
+from likeness.evaluate.rows import MOST, held_still, judged, mean_cond
 from likeness.evaluate.silence import silence
 from likeness.evaluate.speed import machine, speed
 from likeness.portrait import Layer, Portrait
@@ -74,7 +74,7 @@ def evaluate_speech(
     with TemporaryDirectory() as folder:
         if not sounds:
             own = Path(folder) / f"{OWN}.wav"
-            first, last = int(clip.test[0]), int(clip.test[-1])
+            first, last = int(judged(clip)[0]), int(judged(clip)[-1])
             audio.save_wav(own, audio.load(clip.audio)[first * audio.HOP : (last + 1) * audio.HOP])
             sounds = [own]
         return _evaluate(portrait, clip, [Path(sound) for sound in sounds], delivery, experts or Experts.in_place())
@@ -85,7 +85,7 @@ def _evaluate(portrait: Portrait, clip: Clip, sounds: list[Path], delivery: Deli
         raise BadInput("a transparent background cannot be measured: choose the clip's, a colour or a picture.")
     speeches = _speeches(portrait, sounds, delivery)
     quick = speed(portrait, clip)
-    judge = Judge(clip, clip.test[:MOST], portrait.stage.camera.size[0], experts)
+    judge = Judge(clip, judged(clip), portrait.stage.camera.size[0], experts)
     scene, heard = _Scene(experts, judge), {name: Sound(audio.load(said.sound)) for name, said in speeches.items()}
     spoken = {name: Played(said) for name, said in speeches.items()}
     longest = max(speeches, key=lambda name: len(speeches[name]))

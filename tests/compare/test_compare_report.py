@@ -2,25 +2,33 @@
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 import likeness
-from likeness import audio, methods
+from likeness import audio, compare, methods
 from likeness.cli import run
-from likeness.compare import compare
+from likeness.compare import entries as measuring
 from likeness.compare.entries import row_values
+from likeness.compare.players import slug
 from likeness.compare.portraits import Settings, portrait_of
+from likeness.compare.report import as_html, maps_section
+from likeness.compare.verdicts import checks_table
 from likeness.errors import BadInput, Exhausted, Refused
 from likeness.evaluate import evaluate
+from likeness.evaluate.experts import Experts
+from likeness.evaluate.finished import Showing
+from likeness.evaluate.metrics import RECIPES
 from likeness.evaluate.speaking import evaluate_speech
-from likeness.video import probe
-from tests.takes import tiny
+from likeness.video import Writer, probe
+from tests.takes import tiny, write
 
 CHOSEN = ("rigged_gaussians", "talking_gaussian")
 VOID = {"meta", "img", "input", "br", "link", "hr", "source"}
@@ -90,7 +98,7 @@ def said() -> list[str]:
 
 @pytest.fixture(scope="module")
 def found(clip, out, speech_file, small, said):
-    """Two portraits that are there, and a method whose training fails."""
+    """Two portraits that are there, and a method whose training fails; one more sound."""
 
     def fails(*_, **__):
         raise Exhausted("the disk <is> full.")
@@ -98,7 +106,7 @@ def found(clip, out, speech_file, small, said):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(methods, "train", fails)
         wanted = [name.replace("_", "-") for name in ("radnerf", *CHOSEN)]
-        return likeness.compare(clip, out, wanted, speech=[speech_file], say=said.append)
+        return likeness.compare(clip, out, wanted, speech=speech_file, say=said.append)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +135,7 @@ def test_figures_are_those_of_evaluate(found, clip, portrait_files):
 
 
 def test_other_sounds_are_measured_too(found, page, clip, portrait_files, speech_file):
-    key, row = f"speech-{speech_file.stem}", speech_file.stem
+    key, row = f"speech-{slug(speech_file.stem)}", speech_file.stem
     alone = evaluate_speech(methods.load(portrait_files["rigged_gaussians"]), clip, [speech_file])
     lines = found.spoken[key]
     assert [line.name for line in lines] == ["rigged-gaussians", "talking-gaussian", "real, own sound"]
@@ -138,7 +146,8 @@ def test_other_sounds_are_measured_too(found, page, clip, portrait_files, speech
     table = list(csv.DictReader((found.folder / f"{key}.csv").open()))
     assert [held["name"] for held in table] == [line.name for line in lines]
     assert float(table[1]["loudness_r"]) == pytest.approx(lines[1].values["loudness_r"])
-    assert (found.folder / f"{key}.tex").read_text().count("\\\\\n") == 2 + 3
+    text = (found.folder / f"{key}.tex").read_text()
+    assert text.count("\\\\\n") == (2 + 3) * text.count("\\begin{tabular}")
     assert f"leak, {row}" in page.text and "real, own sound" in page.text
     assert all(entry.spoken.pictures == {} for entry in found.entries)
 
@@ -158,7 +167,7 @@ def test_the_page_loads_nothing(found, page):
 
 def test_what_the_page_shows(page, found, clip, speech_file):
     players = page.all("section", "player")
-    assert [held["data-sound"] for held in players] == ["held-out", f"speech-{speech_file.stem}"]
+    assert [held["data-sound"] for held in players] == ["held-out", f"speech-{slug(speech_file.stem)}"]
     assert [held["data-frames"] for held in players] == [str(clip.test[-1] - clip.test[0] + 1), "58"]
     videos = page.all("video")
     assert len(videos) == 3 + 2  # real and two portraits; two portraits
@@ -194,21 +203,95 @@ def test_files_beside_the_page(found, out):
     assert not [path for path in out.rglob("*") if ".partial" in path.name]
 
 
-def test_intervals_are_shown_where_there_are_any(found, clip, monkeypatch):
-    from likeness.compare import report
-    from likeness.compare.entries import Entry
-
-    monkeypatch.setattr(Entry, "intervals", property(lambda self: {"sound": {"full": [12.34, 56.78]}}))
-    again = replace(found)
-    page = Page(report.as_html(again, clip))
+def test_intervals_are_shown_where_there_are_any(found, clip):
+    page = Page(as_html(changed(found, 0, intervals={"sound": {"full": [12.34, 56.78]}}), clip))
     assert "12.3 – 56.8" in page.text and "confidence interval" in page.text
 
 
 def test_a_report_of_failures_alone(found, clip):
-    from likeness.compare import report
-
-    page = Page(report.as_html(replace(found, entries=[], sounds=found.sounds), clip))
+    page = Page(as_html(replace(found, entries=[], sounds=found.sounds), clip))
     assert "the disk <is> full." in page.text and not page.all("tr", "reference")
+
+
+def changed(found, place: int, **evaluated):
+    """The comparison with something else in the evaluation of one entry, which is a video now."""
+    entries = list(found.entries)
+    entry = entries[place]
+    entries[place] = replace(entry, name="theirs", found=replace(entry.found, **evaluated))
+    return replace(found, entries=entries)
+
+
+def facts(page_text: str) -> dict[str, str]:
+    """The tables of facts, by name."""
+    return dict(re.findall(r'<tr><th scope="row">([^<]*)</th><td>(?:<code>)?([^<]*)', page_text))
+
+
+def test_recipes_and_absences_are_told_with_whose_they_are(found, clip):
+    its = found.entries[1].found
+    recipes = {**its.recipes, "pictures": "decoded-h264/1", "sync": "another"}
+    again = changed(found, 1, recipes=recipes, missing={**its.missing, "loudness": "theirs.mp4 has no sound."})
+    text = as_html(again, clip)
+    told = facts(text)
+    assert told["pictures (rigged-gaussians)"] == RECIPES["pictures"] and told["pictures (theirs)"] == "decoded-h264/1"
+    assert told["psnr"] == RECIPES["psnr"] and "sync" not in told  # weights are not in place, so nothing shows it
+    assert told["loudness, not measured (theirs)"] == "theirs.mp4 has no sound."
+    assert told["lpips, not measured"] == its.missing["lpips"].replace("'", "&#x27;")
+    assert {
+        mark for column in again.marks.values() for mark in column
+    } == set()  # an encoding smooths: not ranked with raw ones
+    assert {mark for column in found.marks.values() for mark in column.values()} == {"best", "second"}
+    assert "Not all can be ranked" in text and "Not all can be ranked" not in as_html(found, clip)
+
+
+def test_other_sounds_carry_their_own_recipes_and_absences(found, clip):
+    text = found.report.read_text()
+    sounds = text[text.index('id="other-sounds"') : text.index('id="side-by-side"')]
+    assert re.findall(r'title="(warping[^"]*)"', sounds) == [RECIPES["flicker, own flow"]]
+    assert re.findall(r'title="(warping[^"]*)"', text[: text.index('id="other-sounds"')])[0] == RECIPES["flicker"]
+    told = facts(text[text.index("Recipes, other sounds") :])
+    assert told["flicker"] == RECIPES["flicker, own flow"] and "psnr" not in told
+    assert "sync, not measured" in told
+    entry = found.entries[0]
+    silent = replace(entry, spoken=replace(entry.spoken, missing={"loudness": "no <ears>."}))
+    text = as_html(replace(found, entries=[silent, *found.entries[1:]]), clip)
+    assert "loudness, not measured (rigged-gaussians)</th><td>no &lt;ears&gt;." in text
+
+
+def test_each_kind_of_pictures_has_its_own_references(found):
+    its = found.entries[1].found
+    for evaluated in ({"size": 128}, {"frames": its.frames[:-2]}, {"recipes": {**its.recipes, "pictures": "decoded-h264/1"}}):
+        lines = changed(found, 1, **evaluated, real_jitter=9.0).lines
+        assert [line.row for line in lines] == ["sound", "static", "nearest frame", "real"] * 2
+        assert len({line.name for line in lines}) == 8
+        assert {line.terms for line in lines[:4]}.isdisjoint({line.terms for line in lines[4:]})
+        assert lines[4].frames == len(evaluated.get("frames", its.frames))
+
+
+def test_the_summary_is_of_few_named_figures(page, found):
+    text = found.report.read_text()
+    summary = text[text.index("<header>") : text.index("<nav>")]
+    assert summary.count("<table>") == 1 and "columns" not in summary
+    for words in ("PSNR, own torso", "LMD", "opening, r", "jitter", "whole picture"):
+        assert words in summary
+
+
+def test_checks_are_told_with_their_numbers(found):
+    text = found.report.read_text()
+    checks = found.entries[0].found.checks
+    low, high = checks["leak"]["r_leak_interval"]
+    assert f"r = {checks['leak']['r_leak']:.2f} ({low:.2f} – {high:.2f})" in text
+    low, high = checks["mismatched sound"]["mouth_db_interval"]
+    assert f"mouth {checks['mismatched sound']['mouth_db']:.1f} dB ({low:.1f} – {high:.1f})" in text
+    table = checks_table({0: ("a", {"leak": {"passed": None, "r_leak": 0.1}}), 1: ("b", {"other": {"passed": False}})})
+    assert "<td>cannot tell<small>r = 0.10</small></td>" in table and "<strong>failed</strong>" in table
+    assert "Leak:" in table and "Mismatched" not in table  # only what is there is explained
+    assert checks_table({0: ("a", {})}) == ""
+
+
+def test_perfect_entries_have_black_maps(found, clip):
+    none = {"values": np.zeros_like(found.entries[0].errors.values)}
+    perfect = [replace(entry, errors=replace(entry.errors, **none)) for entry in found.entries]
+    assert "<span>1 and more</span>" in maps_section(replace(found, entries=perfect), clip)
 
 
 def test_other_settings_or_another_clip_are_trained_again(clip, out, small, portrait, monkeypatch):
@@ -242,32 +325,74 @@ def test_other_settings_or_another_clip_are_trained_again(clip, out, small, port
 # ---- finished videos of other systems
 
 
-def test_a_finished_video_is_an_entry(clip, out, small, actor_video, tmp_path, capsys):
-    """The clip's own video cannot be beaten."""
-    there = tmp_path / "out"
+def test_finished_videos_are_entries(clip, out, small, take, tmp_path, capsys):
+    """The clip's own pictures cannot be beaten; once encoded, they are not ranked with raw ones."""
+    there, raw = tmp_path / "out", tmp_path / "raw"
     shutil.copytree(out / "portraits", there / "portraits")
-    words = ["compare", clip.folder, there, "--methods", "rigged-gaussians", "--video", f"th<b>eirs={actor_video}", "--json"]
-    assert run([str(word) for word in words]) == 0
+    raw.mkdir()
+    pictures = [clip.image(t, 256) for t in range(len(clip))]
+    for t, image in enumerate(pictures):
+        cv2.imwrite(str(raw / f"{t:04d}.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    encoded = write(tmp_path / "encoded.mp4", pictures, take.sound)
+    words = ["compare", clip.folder, there, "--methods", "rigged-gaussians", "--json"]
+    videos = ["--video", f"th<b>eirs={raw}", f"encoded={encoded}"]
+    assert run([str(word) for word in [*words, *videos]]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [(e["name"], e["kind"], e["row"]) for e in told["entries"]] == [
-        ("rigged-gaussians", "portrait", "sound"), ("th<b>eirs", "video", "theirs"),
+        ("rigged-gaussians", "portrait", "sound"), ("th<b>eirs", "video", "theirs"), ("encoded", "video", "theirs"),
     ]  # fmt: skip
-    for column in ("mouth", "face", "full_own", "lmd", "lower", "seam"):
+    for column in ("full_own", "ssim_own", "lmd", "lower", "seam"):
         assert told["marks"][column] == {"th<b>eirs": "best", "rigged-gaussians": "second"}
-    ours, theirs = told["entries"]
+    assert all("encoded" not in held for held in told["marks"].values())
+    ours, theirs, _ = told["entries"]
     assert theirs["mean_error_by_region"]["lips"] < ours["mean_error_by_region"]["lips"] / 2
     assert np.corrcoef(theirs["opening_px"], ours["evaluation"]["curves"]["opening"])[0, 1] > 0.95
+    rows = list(csv.DictReader((there / "table.csv").open()))
+    assert [row["name"] for row in rows if row["driven by"] == "real"] == ["real (raw-frames/1)", "real (decoded-h264/1)"]
+    assert {row["pictures"] for row in rows[-3:]} == {"decoded-h264/1"} and rows[-3]["name"] == "encoded"
+    comments = [line for line in (there / "table.tex").read_text().splitlines() if line.startswith("%")]
+    assert f"% encoded: 256 x 256, {len(clip.test)} frames, decoded-h264/1" in comments
     page = Page((there / "report.html").read_text())
-    assert len(page.all("video")) == 3 and "th<b>eirs" in page.text and "one still frame" in page.text
+    assert len(page.all("video")) == 4 and "th<b>eirs" in page.text and "one still frame" in page.text
+    assert "pictures (encoded)" in page.text and "loudness, not measured (th<b>eirs)" in page.text
     assert not (there / "speech-speech.csv").exists()
+
+
+def test_who_cannot_speak_is_compared_all_the_same(clip, out, small, speech_file, tmp_path, monkeypatch):
+    """And experts are read once, before any training."""
+    there, read, given = tmp_path / "out", [], []
+    shutil.copytree(out / "portraits", there / "portraits")
+
+    def fails(*_, experts, **__):
+        given.append(experts)
+        raise Exhausted("no <voice> left.")
+
+    def in_place():
+        read.append(Experts())
+        return read[0]
+
+    monkeypatch.setattr(measuring, "evaluate_speech", fails)
+    monkeypatch.setattr(Experts, "in_place", staticmethod(in_place))
+    found = compare(clip, there, ["rigged-gaussians"], speech=[speech_file])
+    assert [entry.name for entry in found.entries] == ["rigged-gaussians"] and found.entries[0].spoken is None
+    assert [(f.name, f.work) for f in found.failures] == [("rigged-gaussians", f"speaking {speech_file.stem}")]
+    assert list(found.entries[0].films) == ["held-out"] and found.spoken == {}
+    assert "no <voice> left." in Page(found.report.read_text()).text
+    assert len(read) == 1 and given == read
 
 
 # ---- what is refused before any work
 
 
-def test_refusals(clip, out, small, tmp_path, actor_video, speech_file, capsys):
+def test_refusals(clip, take, small, tmp_path, actor_video, speech_file, capsys):
     there, brief = tmp_path / "new", tmp_path / "brief.wav"
     audio.save_wav(brief, audio.load(speech_file)[: 5 * audio.HOP])
+    length = len(take.images)
+    small_ones = [np.ascontiguousarray(image[:128]) for image in take.images]
+    cut, wide = write(tmp_path / "cut.mp4", take.images[: length // 2], None), write(tmp_path / "wide.mp4", small_ones, None)
+    with Writer(tmp_path / "fast.mp4", (256, 256), 30.0) as fast:
+        for image in take.images:
+            fast.write(image)
     cases = [
         (BadInput, {"methods": ["sing"]}),
         (BadInput, {"methods": []}),
@@ -276,7 +401,11 @@ def test_refusals(clip, out, small, tmp_path, actor_video, speech_file, capsys):
         (BadInput, {"speech": [tmp_path / "none.wav"]}),
         (BadInput, {"speech": [speech_file, Path(shutil.copy(speech_file, tmp_path / speech_file.name))]}),
         (BadInput, {"speech": [brief]}),
+        (BadInput, {"speech": str(brief)}),
         (BadInput, {"videos": {"theirs": tmp_path / "none.mp4"}}),
+        (BadInput, {"videos": {"theirs": cut}}),
+        (BadInput, {"videos": {"theirs": wide}}),
+        (BadInput, {"videos": {"theirs": tmp_path / "fast.mp4"}}),
         (BadInput, {"videos": {"Real": actor_video}}),
         (BadInput, {"videos": {"Radnerf": actor_video}}),
     ]
@@ -291,9 +420,30 @@ def test_refusals(clip, out, small, tmp_path, actor_video, speech_file, capsys):
         compare(clip, tmp_path)
     with pytest.raises(BadInput, match="is a file"):
         compare(clip, speech_file)
+    with pytest.raises(BadInput, match="brief"):  # one file by itself is not taken for its letters
+        compare(clip, there, speech=str(brief))
     assert run(["compare", str(clip.folder), str(there), "--methods", "sing"]) == 3
     assert run(["compare", str(clip.folder), str(there), "--video", "nameless.mp4"]) == 3
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_weights_that_are_something_else_are_refused_before_any_work(clip, small, tmp_path, monkeypatch):
+    def damaged():
+        raise BadInput("lpips/alex.pth: holds no weights.")
+
+    monkeypatch.setattr(Experts, "in_place", staticmethod(damaged))
+    with pytest.raises(BadInput, match="holds no weights"):
+        compare(clip, tmp_path / "out", ["rigged-gaussians"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_video_of_other_frames_is_refused_before_any_work(clip, small, actor_video, tmp_path, monkeypatch):
+    """What others have learned from would be measured, and not be ranked with them."""
+    early = Showing(actor_video, np.arange(int(clip.test[0]) + 9), 256, None, "decoded-h264/1", True)
+    monkeypatch.setattr(measuring, "showing", lambda *_: early)
+    with pytest.raises(BadInput, match="shows 9 of the frames"):
+        compare(clip, tmp_path / "out", ["rigged-gaussians"], videos={"theirs": actor_video})
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_exit_code_tells_of_a_failure(clip, out, small, monkeypatch, tmp_path, capsys):

@@ -6,10 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likeness.compare.ranking import marks
+from likeness.compare import ranking
+from likeness.compare.costs import Cost
+from likeness.evaluate.catalogue import Column
 
 VALUES = st.lists(st.none() | st.floats(-1e4, 1e4), max_size=8)
-BETTER = st.sampled_from(["higher", "lower", "near 0", "near 1", "near real"])
+BETTER = st.sampled_from(["higher", "lower", "near 1", "near real"])
+
+
+def marks(values, better, digits, real=None):
+    return ranking.marks(values, Column("a column", "", better, "psnr", digits), real)
 
 
 @pytest.mark.parametrize(
@@ -18,7 +24,7 @@ BETTER = st.sampled_from(["higher", "lower", "near 0", "near 1", "near real"])
         ([3.0, 1.0, 2.0], "higher", None, ["best", None, "second"]),
         ([3.0, 1.0, 2.0], "lower", None, [None, "best", "second"]),
         ([0.8, 1.3, 1.1], "near 1", None, ["second", None, "best"]),
-        ([-2.0, 1.0, 5.0], "near 0", None, ["second", "best", None]),
+        ([-2.0, 1.0, 5.0], "near 1", None, ["second", "best", None]),
         ([0.8, 0.5, 0.7], "near real", 0.72, ["second", None, "best"]),
         ([0.9, 1.1, 3.0], "near 1", None, ["best", "best", None]),  # two first places leave no second
         ([3.0, 2.0, 2.0, 1.0], "higher", None, ["best", "second", "second", None]),
@@ -39,6 +45,11 @@ def test_equal_as_shown_is_equal():
     assert marks([36.24, 36.16, 35.0], "higher", 2) == ["best", "second", None]
     assert marks([0.949, 1.051, 1.2], "near 1", 2) == ["best", "best", None]  # .05 off on either side
     assert marks([1.0 - 0.1, 1.0 + 0.1, 2.0], "near 1", 2) == ["best", "best", None]  # whatever floating point makes of it
+
+
+@given(VALUES)
+def test_a_column_without_order_has_no_marks(values):
+    assert ranking.marks(values, Cost("memory", "MB", None, 0)) == [None] * len(values)
 
 
 @given(VALUES, BETTER, st.floats(-100, 100))

@@ -13,7 +13,7 @@ from likeness.evaluate import Evaluation, errors_of, evaluate, metrics, openface
 from likeness.evaluate.catalogue import COLUMNS
 from likeness.evaluate.detection import detect
 from likeness.evaluate.frames import check_frames, write_frames
-from likeness.evaluate.rows import DELIVERY, SHIFT, all_rows, features, following, listen, nearest
+from likeness.evaluate.rows import DELIVERY, SHIFT, all_rows, features, following, judged, listen, nearest
 from likeness.evaluate.sheet import choose, contact_sheet
 from likeness.evaluate.table import show
 from likeness.nn.backdrop import without_head
@@ -29,7 +29,7 @@ def found(portrait, clip, experts) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def driven(portrait, clip) -> dict:
-    return {row.name: row for row in all_rows(portrait, clip, clip.test)}
+    return {row.name: row for row in all_rows(portrait, clip)}
 
 
 def test_every_row_plays_the_test_frames_with_their_real_poses(driven, clip):
@@ -38,6 +38,12 @@ def test_every_row_plays_the_test_frames_with_their_real_poses(driven, clip):
         assert len(row.cond) == len(row.motion) == len(clip.test)
         assert torch.equal(row.motion.pose, clip.motion.pose[torch.from_numpy(clip.test)])
         assert row.motion.torso is not None
+
+
+def test_of_a_long_clip_the_first_held_out_seconds_are_measured(clip, monkeypatch):
+    monkeypatch.setattr("likeness.evaluate.rows.MOST", 11)
+    assert judged(clip).tolist() == clip.test[:11].tolist()
+    assert len(list(nearest(clip, 256))) == 11
 
 
 def test_what_the_rows_are_driven_by(driven, portrait, clip):
@@ -67,7 +73,7 @@ def test_the_torso_follows_each_scene_by_itself(portrait, clip):
 
 def test_nearest_shows_training_pictures(clip):
     training = {clip.image(int(t), 256).tobytes() for t in clip.train}
-    shown = list(nearest(clip, 256, clip.test))
+    shown = list(nearest(clip, 256))
     assert len(shown) == len(clip.test) and all(picture.tobytes() in training for picture in shown)
 
 
@@ -91,7 +97,7 @@ def test_the_table_is_what_the_metrics_give(found, portrait, clip, driven):
         assert getattr(found["sound"], name) == pytest.approx(wanted, abs=1e-3) and 0 < wanted < 1
     own = [metrics.psnr(a, b, box) for a, b, box in zip(found.pictures["sound"], real, boxes)]
     assert found["sound"].mouth_own == pytest.approx(np.mean(own)) and found["sound"].face_own < found["sound"].face
-    near = [metrics.psnr(a, b) for a, b in zip(nearest(clip, 256, clip.test), real)]
+    near = [metrics.psnr(a, b) for a, b in zip(nearest(clip, 256), real)]
     assert found["nearest frame"].full == pytest.approx(np.mean(near), abs=0.01) and found["nearest frame"].ssim_own is None
     for figures in found.table[:-1]:
         assert all(np.isfinite(v) for v in (figures.full, figures.face, figures.mouth, figures.lmd, figures.jitter))
