@@ -264,20 +264,24 @@ def demo(
 
 
 StudyFolder = Annotated[Positional[Path], arg(metavar="FOLDER", help="METHOD/NAME.mp4, the same NAMEs for each METHOD.")]
+Without = Annotated[tuple[str, ...], arg(metavar="CODE ...", help="Code words of people to leave out, of a trial run say.")]
 
 
 @study.command(name="serve")
 def study_serve(
     folder: StudyFolder,
     host: Annotated[str, arg(help="Address to listen on; 0.0.0.0 lets others on your network take part.")] = "127.0.0.1",
-    port: Annotated[int, arg(help="0: one that is free.")] = 0,
+    port: Annotated[int, arg(help="Keep to one: participants find their way back only there. 0: one that is free.")] = 8311,
+    name: Annotated[
+        str | None, arg(help="What participants call this machine, where that is not its address: a proxy's name.")
+    ] = None,
     seed: Annotated[int | None, arg(help="Of the orders; default: the one that the study has, or 0.")] = None,
     json: Json = False,
 ) -> None:
     """Show the videos to participants in a browser, and keep their answers in FOLDER/study.sqlite. Ctrl-C ends it."""
     from likeness.study import StudyServer
 
-    with StudyServer(folder, host, port, seed, _quiet) as server:
+    with StudyServer(folder, host, port, seed, name, _quiet) as server:
         for note in server.notes:
             _quiet(f"note: {note}")
         if not server.is_private:
@@ -298,13 +302,15 @@ def study_serve(
 def study_report(
     folder: StudyFolder,
     incomplete: Annotated[bool, arg(help="Count the answers of those who have not finished, too.")] = False,
+    without: Without = (),
+    against: Annotated[str | None, arg(help="Method that the others are compared to; default: the best of each scale.")] = None,
     json: Json = False,
 ) -> None:
     """Means with 95 % intervals, agreement, and strengths from the votes; also while the study goes on."""
     from likeness.study import report as run
     from likeness.study.show import show
 
-    found = run(folder, incomplete=incomplete)
+    found = run(folder, incomplete=incomplete, without=without, against=against)
     if json:
         print(json_format.dumps(found.as_json()))
     else:
@@ -312,11 +318,11 @@ def study_report(
 
 
 @study.command(name="export")
-def study_export(folder: StudyFolder, out: Positional[Path], json: Json = False) -> None:
+def study_export(folder: StudyFolder, out: Positional[Path], without: Without = (), json: Json = False) -> None:
     """Every answer as a row of a .csv file."""
     from likeness.study import export as run
 
-    rows = run(folder, out)
+    rows = run(folder, out, without=without)
     _tell({"out": str(out), "rows": rows}, f"{out}: {rows} answers", json)
 
 

@@ -7,13 +7,15 @@ read without this program.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 from likeness.errors import BadInput, Exhausted, Refused
@@ -23,11 +25,16 @@ from likeness.study.scales import HIGHEST, KEYS, LEFT, LOWEST, RATING, RIGHT, VO
 from likeness.study.videos import Videos
 
 FILE = "study.sqlite"
-VERSION = 1
+VERSION = 2
+WAIT_S = 10.0  # for another program that writes
+SEEDS = 2**63  # what SQLite's integers hold
+FORSAKEN = timedelta(minutes=30)  # who has not answered by then is not expected to
 TABLES = """
 CREATE TABLE study (seed INTEGER NOT NULL, secret BLOB NOT NULL, begun TEXT NOT NULL);
 CREATE TABLE videos (method TEXT NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (method, name));
-CREATE TABLE participants (number INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE, joined TEXT NOT NULL);
+CREATE TABLE participants (
+  number INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE, joined TEXT NOT NULL, line INTEGER NOT NULL, key TEXT UNIQUE
+);
 CREATE TABLE trials (
   number INTEGER NOT NULL REFERENCES participants, task TEXT NOT NULL, place INTEGER NOT NULL,
   name TEXT NOT NULL, method TEXT NOT NULL, against TEXT, PRIMARY KEY (number, task, place)
@@ -46,9 +53,10 @@ CREATE TABLE history (
 
 @dataclass(frozen=True)
 class Participant:
-    """Somebody who takes part, counted from 0 as they arrive."""
+    """Somebody who takes part."""
 
     number: int
+    """Counted from 0 as they arrive."""
     code: str
 
 
@@ -89,30 +97,43 @@ class Answers:
     def serve(videos: Videos, seed: int | None = None) -> Answers:
         """Begin a study of these videos, or go on with the one that is there; `seed` None is the one it has, or 0.
 
-        Raises Refused where it was begun with other videos or another seed.
+        Raises Refused where it was begun with other videos or another seed, BadInput for a seed that is none.
         """
+        if seed is not None and not 0 <= seed < SEEDS:
+            raise BadInput(f"--seed {seed}: is none. Seeds go from 0 to {SEEDS - 1}.")
         path = videos.folder / FILE
-        prints = videos.fingerprints()
         with _explaining(path):
-            connection = _connect(path)
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-                _begin(connection, prints, seed or 0)
-            else:
-                _must_be_ours(path, version)
-                _must_be_same(path, connection, prints, seed)
-        return Answers(videos.folder, connection)
+            connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+            with _closed_after_errors(connection):
+                is_new = _is_empty(connection)
+                if not is_new:  # looked at before anything is set: a file of another program stays as it is
+                    _must_be_ours(path, connection)
+                    _must_be_same(path, connection, videos.fingerprints, seed)
+                connection.execute("PRAGMA journal_mode = WAL")  # a report reads while participants answer
+                connection.execute("PRAGMA synchronous = FULL")  # an answer outlives a power cut, too
+                connection.execute("PRAGMA foreign_keys = ON")
+                if is_new:
+                    _begin(connection, videos.fingerprints, seed or 0)
+                return Answers(videos.folder, connection)
 
     @staticmethod
     def read(folder: Path) -> Answers:
-        """Open a study that has begun, also while it is served. Raises BadInput where there is none."""
+        """Open a study that has begun, to read it, also while it is served. Raises BadInput where there is none."""
         path = folder / FILE
         if not path.is_file():
             raise BadInput(f"{path}: no such file, so there are no answers. Begin with: likeness study serve {folder}")
+        # an archive on a disk that cannot be written has no place for the files by which readers and writers agree
+        is_archive = not os.access(folder, os.W_OK) and not path.with_name(f"{FILE}-wal").exists()
+        mode = "immutable=1" if is_archive else "mode=ro"
         with _explaining(path):
-            connection = _connect(path)
-            _must_be_ours(path, connection.execute("PRAGMA user_version").fetchone()[0])
-        return Answers(folder, connection)
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=WAIT_S, isolation_level=None, check_same_thread=False
+            )
+            with _closed_after_errors(connection):
+                if _is_empty(connection):
+                    raise BadInput(f"{path}: is empty, so there are no answers. Begin with: likeness study serve {folder}")
+                _must_be_ours(path, connection)
+                return Answers(folder, connection)
 
     @property
     def path(self) -> Path:
@@ -120,8 +141,9 @@ class Answers:
         return self.folder / FILE
 
     def close(self) -> None:
-        """Close the file; what it holds is on disk already."""
-        self._connection.close()
+        """Close the file, once nobody is writing; what it holds is on disk already."""
+        with self._lock:
+            self._connection.close()
 
     def methods(self) -> list[str]:
         """What the study compares, sorted."""
@@ -135,31 +157,47 @@ class Answers:
         """Everybody who joined, in that order."""
         return [Participant(*row) for row in self._all("SELECT number, code FROM participants ORDER BY number")]
 
+    def without(self, codes: Iterable[str]) -> list[Participant]:
+        """Everybody but those with these code words. Raises BadInput for a code word that nobody has."""
+        people = self.participants()
+        for code in codes:
+            gone = self.find(code)
+            if gone is None:
+                raise BadInput(f"--without {code}: nobody in {self.path} has this code word.")
+            people = [person for person in people if person != gone]
+        return people
+
     def find(self, code: str) -> Participant | None:
         """Who has this code word. Raises NoAnswer for a text that can be none."""
         rows = self._all("SELECT number, code FROM participants WHERE code = ?", normal(code))
         return Participant(*rows[0]) if rows else None
 
-    def join(self, code: str | None) -> Participant:
+    def join(self, code: str | None, key: str | None = None) -> Participant:
         """Somebody new, with the code word they chose or, for None, one that is made up; their order is drawn now.
 
-        Raises NoAnswer for a text that can be no code word, and for one that is taken.
+        They get the lowest line of the balanced orders that nobody holds. Whoever asks again by the same `key`, for want of
+        a reply, is who they became the first time. Raises NoAnswer for a text that can be no code word, and for one that is
+        taken.
         """
         methods, names = self.methods(), self.names()
         with self._changing() as connection:
+            known = connection.execute("SELECT number, code FROM participants WHERE key = ?", (key,)).fetchone()
+            if known:
+                return Participant(*known)
             taken = {row[0] for row in connection.execute("SELECT code FROM participants")}
             chosen = normal(code) if code is not None else next(word for word in iter(suggested, None) if word not in taken)
             if chosen in taken:
                 raise NoAnswer("Somebody has this code word already. Choose another one; if it is yours, go on with it.")
             number = len(taken)
-            connection.execute("INSERT INTO participants VALUES (?, ?, ?)", (number, chosen, _now()))
+            line = _lowest_free(connection)
+            connection.execute("INSERT INTO participants VALUES (?, ?, ?, ?, ?)", (number, chosen, _now(), line, key))
             rated = [
                 (number, RATING, place, names[video], methods[method], None)
-                for place, (method, video) in enumerate(design.ratings(len(methods), len(names), number, self.seed))
+                for place, (method, video) in enumerate(design.ratings(len(methods), len(names), line, self.seed))
             ]
             voted = [
                 (number, VOTE, place, names[video], methods[left], methods[right])
-                for place, (left, right, video) in enumerate(design.votes(len(methods), len(names), number, self.seed))
+                for place, (left, right, video) in enumerate(design.votes(len(methods), len(names), line, self.seed))
             ]
             connection.executemany("INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?)", rated + voted)
         return Participant(number, chosen)
@@ -169,9 +207,13 @@ class Answers:
         found = self._all("SELECT task, place, name, method, against FROM trials WHERE number = ?", number)
         return sorted((Trial(*row) for row in found), key=lambda trial: (trial.task == VOTE, trial.place))
 
-    def give(self, number: int, task: str, place: int, question: str, value: str) -> None:
-        """Write an answer down. Raises NoAnswer for one to a question that was not asked, or that is none."""
-        if (task, place) not in {(trial.task, trial.place) for trial in self.trials(number)}:
+    def give(self, number: int, task: str, place: int, question: str, value: str) -> int | None:
+        """Write an answer down; returns how many are still to give, None where it only changed an earlier one.
+
+        Raises NoAnswer for an answer to a question that was not asked, or that is none.
+        """
+        asked = {(trial.task, trial.place): len(questions(trial.task)) for trial in self.trials(number)}
+        if (task, place) not in asked:
             raise NoAnswer("There is no such place in this study.")
         if question not in questions(task):
             raise NoAnswer("There is no such question in this study.")
@@ -179,8 +221,11 @@ class Answers:
             raise NoAnswer(f"This is no answer: choose one of {', '.join(allowed(question))}.")
         row = (number, task, place, question, value, _now())
         with self._changing() as connection:
+            before = _given(connection, number)
             connection.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", row)
             connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", row)
+            now = _given(connection, number)
+        return sum(asked.values()) - now if now > before else None
 
     def given(self, number: int | None = None) -> list[Answer]:
         """The answers as they stand, of one participant or of all, in the order of the trials."""
@@ -212,12 +257,30 @@ def allowed(question: str) -> tuple[str, ...]:
     return tuple(str(value) for value in range(LOWEST, HIGHEST + 1)) if question in KEYS else (LEFT, RIGHT)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")  # a report reads while participants answer
-    connection.execute("PRAGMA synchronous = FULL")  # an answer outlives a power cut, too
-    connection.execute("PRAGMA foreign_keys = ON")
-    return connection
+@contextmanager
+def _closed_after_errors(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+
+
+def _given(connection: sqlite3.Connection, number: int) -> int:
+    return connection.execute("SELECT count(*) FROM answers WHERE number = ?", (number,)).fetchone()[0]
+
+
+def _lowest_free(connection: sqlite3.Connection) -> int:
+    """The first line of the balanced orders whose holders never answered and are not expected to any more."""
+    late = (datetime.now(UTC) - FORSAKEN).isoformat(timespec="milliseconds")
+    query = "SELECT line FROM participants WHERE joined > ? OR number IN (SELECT number FROM answers)"
+    held = {row[0] for row in connection.execute(query, (late,))}
+    return next(line for line in count() if line not in held)
 
 
 def _begin(connection: sqlite3.Connection, prints: dict[tuple[str, str], str], seed: int) -> None:
@@ -230,7 +293,8 @@ def _begin(connection: sqlite3.Connection, prints: dict[tuple[str, str], str], s
         connection.executemany("INSERT INTO videos VALUES (?, ?, ?)", [(*key, value) for key, value in prints.items()])
 
 
-def _must_be_ours(path: Path, version: int) -> None:
+def _must_be_ours(path: Path, connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != VERSION:
         raise Refused(f"{path}: made by another version (format {version}, this is {VERSION}). Move it away to begin anew.")
 
@@ -258,9 +322,11 @@ def _explaining(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
-            raise Exhausted(f"{path}: the disk is full. Free some space, and do it again.") from error
         kind = getattr(error, "sqlite_errorname", "")
+        if kind == "SQLITE_FULL":
+            raise Exhausted(f"{path}: the disk is full. Free some space, and do it again.") from error
+        if kind.startswith("SQLITE_BUSY"):
+            raise BadInput(f"{path}: another program keeps it locked. End that one, and do it again.") from error
         if kind in ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_ERROR"):
             raise BadInput(
                 f"{path}: damaged, or no study ({error}). Put a copy back, or move it away to begin anew."

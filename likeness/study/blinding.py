@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.study.answers import Answers, Participant, Trial
-from likeness.study.scales import LEFT, RATING, RIGHT, SCALES, TASKS, questions
-from likeness.study.videos import Videos
+from likeness.study.scales import CRITERION, LEFT, RATING, RIGHT, SCALES, TASKS, questions
 
 WORD = 24  # hexadecimal digits: 96 bits cannot be guessed
 
@@ -21,21 +20,22 @@ class Blinding:
     A video has another word at every place where it is shown, so that nobody can follow it from one to the next.
     """
 
-    def __init__(self, answers: Answers, videos: Videos) -> None:
-        self._answers, self._videos = answers, videos
+    def __init__(self, answers: Answers, videos: dict[tuple[str, str], Path]) -> None:
+        self._answers, self._videos = answers, videos  # by (method, name)
         self._people: dict[str, Participant] = {}
         self._paths: dict[str, Path] = {}
         for participant in answers.participants():
             self.admit(participant)
 
-    def admit(self, participant: Participant) -> str:
-        """Let a participant in; returns the word that stands for them from now on."""
+    def admit(self, participant: Participant) -> bool:
+        """Let a participant in; returns whether they are new."""
         for trial in self._answers.trials(participant.number):
             for side, method in _sides(trial):
-                self._paths[self._video(participant, trial, side)] = self._videos.path(method, trial.name)
+                self._paths[self._video(participant, trial, side)] = self._videos[method, trial.name]
         who = self._word("participant", participant.number)
+        is_new = who not in self._people
         self._people[who] = participant
-        return who
+        return is_new
 
     def participant(self, who: str) -> Participant | None:
         """Whom a word stands for."""
@@ -57,6 +57,7 @@ class Blinding:
         return {
             "code": participant.code,
             "who": self._word("participant", participant.number),
+            "criterion": CRITERION,
             "scales": [asdict(scale) for scale in SCALES],
             "questions": {task: questions(task) for task in TASKS},
             "places": places,

@@ -18,14 +18,24 @@ THINGS = (
 
 def normal(word: str) -> str:
     """A code word as it is compared: however it is capitalised and spaced. Raises NoAnswer for what is none."""
-    plain = " ".join(unicodedata.normalize("NFKC", word).casefold().split())
+    folded = unicodedata.normalize("NFKC", word)
+    while (again := unicodedata.normalize("NFKC", folded.casefold())) != folded:  # either may undo the other's work
+        folded = again
+    plain = " ".join(folded.split())
     if not SHORTEST <= len(plain) <= LONGEST:
         raise NoAnswer(f"A code word has {SHORTEST} to {LONGEST} letters or digits. Choose another one.")
-    if not all(letter.isalnum() or letter in " -" for letter in plain) or not plain[0].isalnum():
+    if not plain[0].isalnum() or not all(map(_may_follow, plain, plain[1:])):
         raise NoAnswer(
             "A code word holds letters, digits, spaces and hyphens, and begins with a letter or digit. Choose another one."
         )
     return plain
+
+
+def _may_follow(before: str, sign: str) -> bool:
+    """Whether a sign may stand after another: a vowel sign or an accent (category M) only after a letter or another one."""
+    if unicodedata.category(sign).startswith("M"):
+        return before.isalpha() or unicodedata.category(before).startswith("M")
+    return sign.isalnum() or sign in " -"
 
 
 def suggested() -> str:

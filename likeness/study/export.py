@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from likeness.errors import BadInput
@@ -15,12 +16,15 @@ from likeness.study.scales import LEFT, VOTE
 COLUMNS = ("participant", "task", "place", "name", "method", "left", "right", "question", "answer", "at")
 
 
-def export(folder: str | os.PathLike, out: str | os.PathLike) -> int:
-    """Write a CSV file, one row an answer as it stands, of everybody who takes part; returns the number of rows.
+def export(folder: str | os.PathLike, out: str | os.PathLike, *, without: Iterable[str] = ()) -> int:
+    """Write a CSV file, one row an answer as it stands, of everybody but those with the code words in `without`.
+
+    Returns the number of rows.
 
     A rating has the rated `method`, and 1 to 5 as its `answer`. A vote has the methods on the `left` and on the `right`, the
     preferred one as its `method`, and the side as its `answer`. `place` counts from 1, within the task; `at` is UTC. Raises
-    BadInput where no study has begun, for another ending, and for a place that cannot be written.
+    BadInput where no study has begun, for a code word that nobody has, for another ending, and for a place that cannot be
+    written.
     """
     out = Path(out)
     if out.suffix.lower() != ".csv":
@@ -28,7 +32,8 @@ def export(folder: str | os.PathLike, out: str | os.PathLike) -> int:
     must_be_writable(out)
     answers = Answers.read(Path(folder))
     try:
-        given = answers.given()
+        people = answers.without(without)
+        given = [answer for answer in answers.given() if answer.participant in people]
     finally:
         answers.close()
     text = io.StringIO(newline="")

@@ -1,14 +1,16 @@
 // The whole page: which view is shown, what it asks, and that every answer is saved before the next step.
 
+import { choice, inStep, load } from "./page.videos.js";
+
 const KEPT = "study-who"; // stands for the participant in this browser; it names nobody
-const DRIFT_S = 0.06; // two videos further apart than this are brought together again: a frame and a half
-const TITLES = { rating: "Rate each video", vote: "Choose the better one" };
+const SILENT = "The study does not answer. Is the network there?";
 
 const main = document.querySelector("#main");
 const trouble = document.querySelector("#trouble");
 let sheet = null; // what the server told: questions, places, answers
 let steps = []; // every place in order, as {task, place}
 let sending = Promise.resolve();
+let pending = 0; // answers that are not on disk yet
 
 // ---- talking to the server
 
@@ -18,23 +20,29 @@ async function post(path, body) {
   const reply = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   const said = await reply.json();
   if (reply.ok) return said;
-  throw Object.assign(new Answered(said.error), { status: reply.status });
+  throw Object.assign(new Answered(said.error), { isFinal: reply.status === 400 }); // it would be refused again
 }
 
-/** Do `work` until it succeeds; after each failure the person is told and asked to try again. */
+/** Do `work` until it succeeds; after each failure the person is told and asked to try again. A refusal is thrown. */
 async function insist(work, problem) {
   for (;;) {
     try {
-      const done = await work();
-      trouble.hidden = true;
-      return done;
+      return await work();
     } catch (error) {
-      const why = error instanceof Answered ? error.message : "The study does not answer. Is the network there?";
-      trouble.querySelector("p").textContent = `${problem} ${why} What was saved is safe.`;
-      trouble.hidden = false;
-      await new Promise((again) => { trouble.querySelector("button").onclick = again; });
+      if (error.isFinal) throw error;
+      await tell(`${problem} ${error instanceof Answered ? error.message : SILENT} What was saved is safe.`, "Try again");
     }
   }
+}
+
+/** Say what is wrong, until the person has pressed the button. */
+async function tell(words, offer) {
+  const button = trouble.querySelector("button");
+  trouble.querySelector("p").textContent = words;
+  button.textContent = offer;
+  trouble.hidden = false;
+  await new Promise((pressed) => { button.onclick = pressed; });
+  trouble.hidden = true;
 }
 
 // ---- where somebody is
@@ -45,7 +53,12 @@ function take(told) {
   steps = ["rating", "vote"].flatMap((task) => sheet.places[task].map((_, place) => ({ task, place })));
 }
 
-function forget() {
+async function forget() {
+  await sending;
+  leave();
+}
+
+function leave() {
   remember(null);
   sheet = null;
   steps = [];
@@ -73,14 +86,28 @@ const firstOpen = () => steps.findIndex((step) => !isDone(step));
 
 /** Answers are sent one after the other, so that the last one that was chosen is the last one that is written. */
 function save(step, question, value) {
-  const { who } = sheet;
+  const mine = sheet, answers = answersAt(step); // whoever sits here when it has been written
+  pending++;
+  changed();
   sending = sending.then(async () => {
-    await insist(() => post("/answer", { who, ...step, question, value }), "This is not saved yet.");
-    answersAt(step)[question] = value;
-    progress();
+    if (mine !== sheet) return; // the study does not know them any more
+    await insist(() => post("/answer", { who: mine.who, ...step, question, value }), "This is not saved yet.");
+    answers[question] = value;
+  }).catch(async (error) => {
+    await tell(`This cannot be saved. ${error.message}`, "To the first page");
+    leave();
+  }).finally(() => {
+    pending--;
+    changed();
   });
-  return sending;
 }
+
+function changed() {
+  if (sheet) progress();
+  main.firstElementChild.dispatchEvent(new Event("changed"));
+}
+
+addEventListener("beforeunload", (event) => { if (pending) event.preventDefault(); });
 
 function progress() {
   const done = steps.filter(isDone).length;
@@ -99,7 +126,7 @@ function show(name, title = null) {
   document.querySelector("#top").hidden = sheet === null;
   if (sheet) {
     document.querySelector("#task").textContent = title ?? "";
-    document.querySelector("#me").textContent = sheet.code;
+    document.querySelector("#me b").textContent = sheet.code;
     progress();
   }
   for (const code of view.querySelectorAll(".code")) code.textContent = sheet.code;
@@ -110,27 +137,30 @@ function show(name, title = null) {
 
 function welcome() {
   const view = show("welcome");
-  const field = view.querySelector("#code");
-  const begin = (path, code) => async () => {
-    const problem = view.querySelector("#problem");
+  const field = view.querySelector("#code"), problem = view.querySelector("#problem");
+  // by it the study knows who asks again because no reply came; without HTTPS there is no randomUUID
+  const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  async function begin(path, code) {
+    view.inert = true; // a second click makes nobody else
     problem.textContent = "";
     try {
-      take(await post(path, { code }));
+      take(await post(path, { code, key }));
     } catch (error) {
-      problem.textContent = error instanceof Answered ? error.message : "The study does not answer. Is the network there?";
+      view.inert = false;
+      problem.textContent = error instanceof Answered ? error.message : SILENT;
       field.setAttribute("aria-invalid", "true");
       field.focus();
       return;
     }
     path === "/begin" ? enter(0) : back();
-  };
+  }
   view.querySelector("form").onsubmit = (event) => {
     event.preventDefault();
-    begin("/begin", field.value.trim() || null)();
+    begin("/begin", field.value.trim() || null);
   };
   view.querySelector("#return").onclick = () => {
-    if (field.value.trim()) return begin("/continue", field.value)();
-    view.querySelector("#problem").textContent = "Write the code word with which you began.";
+    if (field.value.trim()) return begin("/continue", field.value);
+    problem.textContent = "Write the code word with which you began.";
     field.focus();
   };
 }
@@ -144,24 +174,47 @@ function back() {
   view.querySelector(".other").onclick = forget;
 }
 
+/** Before the first video: whether sound comes out at all. */
+function hear(at) {
+  const view = show("hear", "Before the first video");
+  const heard = view.querySelector(".heard");
+  view.querySelector(".sound").onclick = () => {
+    ring();
+    heard.disabled = false;
+  };
+  heard.onclick = () => intro(at);
+}
+
+function ring() {
+  const air = new AudioContext(), loudness = air.createGain();
+  loudness.connect(air.destination);
+  [523, 659, 784].forEach((pitch, i) => {
+    const bell = new OscillatorNode(air, { frequency: pitch });
+    bell.connect(loudness);
+    bell.start(air.currentTime + i * 0.3);
+    bell.stop(air.currentTime + i * 0.3 + 0.28);
+    if (i === 2) bell.onended = () => air.close();
+  });
+  loudness.gain.value = 0.2;
+}
+
 function intro(at) {
   const { task } = steps[at];
   const count = sheet.places[task].length;
-  const view = show("intro", TITLES[task]);
-  const [title, lead, more] = {
+  const view = show("intro", title(steps[at]));
+  const [heading, lead, more] = {
     rating: [
       `First: rate ${count} videos`,
-      "Watch each video to its end, then answer three questions about it from 1 to 5. Use the whole range.",
+      "Watch all of each video, then answer three questions about it from 1 to 5. Use the whole range.",
       `Your code word is ${sheet.code}. Write it down if you may want to go on in another browser.`,
     ],
     vote: [
       `Now: choose ${count === 1 ? "once" : `${count} times`}`,
-      "Two videos play side by side and say the same. Choose the one you would rather take for a real recording; when you " +
-        "cannot tell, choose the one you like a little more.",
+      `Two videos play together and say the same. ${sheet.criterion} When you cannot tell, choose the one that does a little more.`,
       "You hear one of the two; which one can be switched.",
     ],
   }[task];
-  view.querySelector("h1").textContent = title;
+  view.querySelector("h1").textContent = heading;
   view.querySelector(".lead").textContent = lead;
   view.querySelector(".more").textContent = more;
   view.querySelector(".main").onclick = () => go(at);
@@ -176,121 +229,57 @@ function end() {
 /** Go to a place; before the first one of a task it is said what comes. */
 function enter(at) {
   const isFirst = steps[at].place === 0 && Object.keys(answersAt(steps[at])).length === 0;
-  isFirst ? intro(at) : go(at);
+  isFirst ? (at === 0 ? hear(at) : intro(at)) : go(at);
 }
+
+const title = ({ task }) => ({ rating: "Rate each video", vote: sheet.criterion })[task];
 
 function go(at) {
   const step = steps[at];
-  const counted = `${TITLES[step.task]}: ${step.place + 1} of ${sheet.places[step.task].length}`;
+  const counted = `${step.place + 1} of ${sheet.places[step.task].length}: ${title(step)}`;
   const view = show(step.task, counted);
   view.querySelector("h1").textContent = counted;
-  const labels = { rating: ["The video"], vote: ["Left video", "Right video"] }[step.task];
-  const videos = [...view.querySelectorAll("video")];
-  videos.forEach((video, i) => load(video, sheet.places[step.task][step.place].videos[i], labels[i]));
-  const seen = inStep(view, videos);
+  const videos = [...view.querySelectorAll(".stage")].map((stage, i) => load(stage, sheet.places[step.task][step.place].videos[i]));
+  let isSeen = Object.keys(answersAt(step)).length > 0; // somebody who came back has seen it
+  inStep(view, videos, sideName).then(() => { isSeen = true; refresh(); });
   (step.task === "rating" ? askScales : askBetter)(view, step);
 
-  const next = view.querySelector("form .main");
+  const next = view.querySelector("form .main"), former = view.querySelector(".back");
   const hint = view.querySelector("form .hint");
-  const refresh = () => {
-    next.disabled = !isDone(step);
-    hint.textContent = next.disabled ? "What do you think?" : "Saved. You may still change it.";
-  };
-  const open = (isOpen) => { for (const set of view.querySelectorAll("form fieldset")) set.disabled = !isOpen; };
-  view.addEventListener("saved", refresh);
-  refresh();
-  if (!isDone(step)) {
-    const answered = Object.keys(answersAt(step)).length > 0; // somebody who came back has seen it
-    open(answered);
-    if (!answered) {
-      hint.textContent = step.task === "rating" ? "Watch the video to its end first." : "Watch both videos to their end first.";
-      seen.then(() => { open(true); refresh(); });
-    }
+  function refresh() {
+    if (!view.isConnected || !sheet) return;
+    for (const set of view.querySelectorAll("form fieldset")) set.disabled = !isSeen;
+    next.disabled = pending > 0 || !isDone(step);
+    former.disabled = pending > 0 || at === 0;
+    const words = !isSeen ? unseen[step.task] : pending ? "Saving…" : isDone(step) ? "Saved. You may still change it." : missing(step);
+    if (hint.textContent !== words) hint.textContent = words; // what is said again is read out again
   }
+  view.addEventListener("changed", refresh);
+  refresh();
   view.querySelector("form").onsubmit = (event) => {
     event.preventDefault();
     if (next.disabled) return;
     if (at + 1 === steps.length) return firstOpen() < 0 ? end() : enter(firstOpen());
     enter(at + 1);
   };
-  view.querySelector(".back").disabled = at === 0;
-  view.querySelector(".back").onclick = () => go(at - 1);
+  former.onclick = () => go(at - 1);
 }
 
-function load(video, source, label) {
-  video.src = source;
-  video.setAttribute("aria-label", label);
-  video.onerror = () => {
-    if (!video.getAttribute("src")) return; // the view is gone
-    trouble.querySelector("p").textContent = "A video could not be loaded.";
-    trouble.hidden = false;
-    trouble.querySelector("button").onclick = () => { trouble.hidden = true; video.load(); };
-  };
+const unseen = { rating: "Watch all of the video first.", vote: "Watch all of both videos first." };
+
+function missing(step) {
+  if (step.task === "vote") return "Choose one of the two.";
+  const open = sheet.scales.filter((scale) => !(scale.key in answersAt(step))).map((scale) => scale.title.toLowerCase());
+  return `Still to answer: ${open.join(", ")}.`;
 }
 
-/** Play one video, or two as one; resolves when all was seen to its end. No controls lie over a face that is judged. */
-function inStep(view, videos) {
-  const [first, second] = [videos[0], videos.at(-1)];
-  const [play, slider] = [view.querySelector(".play"), view.querySelector(".deck input")];
-  const longest = () => videos.reduce((one, other) => ((other.duration || 0) > (one.duration || 0) ? other : one));
-  const isOver = () => videos.every((video) => video.ended);
-  let wanted = false; // playing, as far as the person is concerned
-
-  const ready = (video) => video.readyState >= 3 || new Promise((go) => video.addEventListener("canplay", go, { once: true }));
-  const start = () => {
-    if (!first.isConnected) return;
-    if (isOver()) for (const video of videos) video.currentTime = 0;
-    wanted = true;
-    label();
-    Promise.all(videos.filter((video) => !video.ended).map((video) => video.play())).catch(stop);
-  };
-  const stop = () => { // also where a browser wants a click first
-    wanted = false;
-    for (const video of videos) video.pause();
-    label();
-  };
-  const label = () => { play.textContent = wanted ? "Pause" : isOver() ? "Play again" : "Play"; };
-  play.onclick = () => (wanted ? stop() : start());
-  slider.oninput = () => {
-    const at = slider.value * (longest().duration || 0);
-    for (const video of videos) video.currentTime = Math.min(at, video.duration || 0);
-    label();
-  };
-  for (const video of videos) {
-    video.onclick = play.onclick;
-    video.addEventListener("error", stop);
+/** What a side is called where both lie side by side and, on a phone, one above the other; the style shows one of them. */
+function sideName(side, wide = side, tall = { left: "upper", right: "lower" }[side]) {
+  const both = document.createDocumentFragment();
+  for (const [name, text] of Object.entries({ wide, tall })) {
+    both.append(Object.assign(document.createElement("span"), { className: name, textContent: text }));
   }
-
-  const follow = setInterval(() => {
-    if (!first.isConnected) return clearInterval(follow);
-    if (!slider.matches(":active")) slider.value = longest().currentTime / (longest().duration || 1);
-    const apart = Math.abs(first.currentTime - second.currentTime);
-    const canMove = videos.every((video) => video.readyState >= 3 && !video.ended && !video.seeking);
-    if (wanted && canMove && apart > DRIFT_S) second.currentTime = first.currentTime;
-  }, 100);
-
-  if (videos.length > 1) {
-    const listen = (side) => videos.forEach((video, i) => { video.muted = i !== side; });
-    const sounds = view.querySelector(".switch");
-    ["left", "right"].forEach((side, i) => sounds.append(choice("sound", side, side, i === 0, () => listen(i))));
-    listen(0);
-  }
-  // both begin together once both can; some phones load nothing before they are told to play
-  Promise.race([Promise.all(videos.map(ready)), new Promise((late) => setTimeout(late, 1500))]).then(() => wanted || start());
-  return new Promise((seen) => {
-    const check = () => { if (isOver()) { wanted = false; label(); seen(); } };
-    for (const video of videos) video.addEventListener("ended", check);
-  });
-}
-
-/** A radio button within its label. */
-function choice(group, value, text, isChosen, chosen) {
-  const label = document.createElement("label");
-  const radio = Object.assign(document.createElement("input"), { type: "radio", name: group, value, checked: isChosen });
-  const shown = Object.assign(document.createElement("span"), { textContent: text });
-  radio.addEventListener("change", () => chosen(value));
-  label.append(radio, shown);
-  return label;
+  return both;
 }
 
 function askScales(view, step) {
@@ -301,7 +290,8 @@ function askScales(view, step) {
     const [low, high] = set.querySelectorAll(".ends span");
     [low.textContent, high.textContent] = [scale.low, scale.high];
     for (let value = 1; value <= 5; value++) {
-      const made = choice(scale.key, String(value), value, answersAt(step)[scale.key] === String(value), answer(scale.key));
+      const isChosen = answersAt(step)[scale.key] === String(value);
+      const made = choice(scale.key, String(value), String(value), isChosen, (said) => save(step, scale.key, said));
       const meaning = { 1: scale.low, 5: scale.high }[value];
       if (meaning) made.querySelector("input").setAttribute("aria-label", `${value}, ${meaning}`);
       set.querySelector(".points").append(made);
@@ -314,20 +304,14 @@ function askScales(view, step) {
     });
     form.append(set);
   }
-
-  function answer(question) {
-    return async (value) => { await save(step, question, value); view.dispatchEvent(new Event("saved")); };
-  }
 }
 
 function askBetter(view, step) {
   const points = view.querySelector("form .points");
-  for (const side of ["left", "right"]) {
-    const text = { left: "The left one", right: "The right one" }[side];
-    points.append(choice("better", side, text, answersAt(step).better === side, async (value) => {
-      await save(step, "better", value);
-      view.dispatchEvent(new Event("saved"));
-    }));
+  view.querySelector("legend").textContent = sheet.criterion;
+  for (const [side, wide, tall] of [["left", "The left one", "The upper one"], ["right", "The right one", "The lower one"]]) {
+    const isChosen = answersAt(step).better === side;
+    points.append(choice("better", side, sideName(side, wide, tall), isChosen, (said) => save(step, "better", said)));
   }
 }
 
@@ -336,16 +320,11 @@ function askBetter(view, step) {
 async function begin() {
   const who = remembered();
   if (!who) return welcome();
-  const told = await insist(async () => {
-    try {
-      return await post("/sheet", { who });
-    } catch (error) {
-      if (error.status === 400) return null; // another study on this address, or one that was begun anew
-      throw error;
-    }
-  }, "Your place could not be found.");
-  if (!told) return forget();
-  take(told);
+  try {
+    take(await insist(() => post("/sheet", { who }), "Your place could not be found."));
+  } catch {
+    return leave(); // another study on this address, or one that was begun anew
+  }
   back();
 }
 

@@ -1,4 +1,4 @@
-"""What participants are asked: three scales from 1 to 5 for every video, and which of two is better."""
+"""What participants are asked: three scales from 1 to 5 for every video, and which of two looks more real."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ LOWEST, HIGHEST = 1, 5
 RATING, VOTE = "rating", "vote"
 TASKS = (RATING, VOTE)
 BETTER = "better"  # the one question of a vote
+CRITERION = "Which looks more like a real recording?"
 LEFT, RIGHT = "left", "right"
 
 
 class NoAnswer(BadInput):
-    """What a participant sent cannot be taken; the message is for them."""
+    """What a participant sent cannot be taken, however often it is sent; the message is for them."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Scale:
 
 # The three of TalkingGaussian's user study (Li et al. 2024): sync accuracy, realism, image quality.
 SCALES = (
-    Scale("sync", "Lips and sound", "Do the lips move as the sound says?", "not at all", "exactly"),
+    Scale("sync", "Lips and sound", "Do the lip movements match the speech?", "not at all", "exactly"),
     Scale("realism", "Realism", "Does the person look and move like a real one?", "not at all", "like a real one"),
     Scale("quality", "Picture", "Is the picture clear and free of faults?", "very poor", "excellent"),
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import re
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -15,18 +18,28 @@ from ipaddress import ip_address
 from pathlib import Path
 from socketserver import TCPServer
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from likeness.errors import BadInput, LikenessError
 from likeness.files import lock
 from likeness.study.answers import Answers, Participant
 from likeness.study.blinding import Blinding
-from likeness.study.scales import TASKS, NoAnswer, questions
+from likeness.study.copies import copies
+from likeness.study.scales import TASKS, NoAnswer
 from likeness.study.videos import Videos
 
 LOCK = ".study.lock"
 PIECE = 1 << 16  # bytes that are read of a video at a time
 LONGEST_BODY = 4096  # bytes; an answer has about 120
-PAGE = {"/": ("page.html", "text/html"), "/page.css": ("page.css", "text/css"), "/page.js": ("page.js", "text/javascript")}
+LONGEST_KEY = 64
+RATING_S, VOTE_S = 18, 8  # what answering takes after watching, to tell people how long it will be
+PATIENCE_S = 10.0  # for an answer that is being written when the server ends
+PAGE = {
+    "/": ("page.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.videos.js": ("page.videos.js", "text/javascript"),
+}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; media-src 'self'; "
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -36,28 +49,40 @@ HEADERS = {
 
 
 class StudyServer(ThreadingHTTPServer):
-    """Serves the study in `folder` until `shutdown`; `port` 0 takes one that is free.
+    """Serves the study in `folder` until `shutdown`; `port` 0 takes one that is free, `name` is what a proxy calls it.
 
-    Raises BadInput for a folder that holds no study or an address that cannot be listened on, Refused where the study has
-    begun with other videos or another seed, or is being served already.
+    Raises BadInput for a folder that holds no study, a seed that is none or an address that cannot be listened on, Refused
+    where the study has begun with other videos or another seed, or is being served already.
     """
 
     daemon_threads = True
 
     def __init__(
-        self, folder: Path, host: str = "127.0.0.1", port: int = 0, seed: int | None = None, say: Callable[[str], None] = print
+        self,
+        folder: Path,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        seed: int | None = None,
+        name: str | None = None,
+        say: Callable[[str], None] = print,
     ) -> None:
         if not 0 <= port < 65536:
             raise BadInput(f"--port {port}: is none. Ports go from 1 to 65535; 0 takes one that is free.")
         self.videos, self.say = Videos.open(folder), say
-        self.notes = self.videos.check()
+        self.notes = self.videos.notes()
+        self._proxy, self._names = (name or "").lower(), {"localhost", host.lower(), (name or "localhost").lower()}
         self._held: IO[str] = lock(folder / LOCK, folder, "server of this study")
         self._joining = threading.Lock()
+        self._at_work, self._is_closing, self._work_changed = 0, False, threading.Condition()
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             self.answers = Answers.serve(self.videos, seed)
-            self.blinding = Blinding(self.answers, self.videos)
-            self._listen(host, port)
+            try:
+                self.blinding = Blinding(self.answers, copies(self.videos))
+                self._listen(host, port)
+            except BaseException:
+                self.answers.close()
+                raise
         except BaseException:
             self._held.close()
             raise
@@ -66,7 +91,11 @@ class StudyServer(ThreadingHTTPServer):
         try:
             super().__init__((host, port), Handler)
         except OSError as error:
-            self.answers.close()
+            if error.errno == errno.EADDRINUSE:
+                raise BadInput(
+                    f"{host} port {port}: another program listens there. Choose another one with --port, and keep to it: "
+                    "participants find their way back only at the same address."
+                ) from error
             raise BadInput(
                 f"{host} port {port}: cannot be listened on ({error.strerror or error}). Choose another --port or --host."
             ) from error
@@ -88,9 +117,56 @@ class StudyServer(ThreadingHTTPServer):
         """Whether only this machine reaches it."""
         return ip_address(str(self.server_address[0])).is_loopback
 
+    @property
+    def minutes(self) -> int:
+        """About how long a participant needs."""
+        sources = self.videos.sources
+        watched_s = sum(source.duration_s for source in sources.values())
+        votes = math.comb(len(self.videos.methods), 2)
+        whole = math.ceil((watched_s + RATING_S * len(sources) + votes * (watched_s / len(sources) + VOTE_S)) / 60)
+        return whole if whole < 10 else 5 * math.ceil(whole / 5)
+
+    def is_called(self, host: str) -> bool:
+        """Whether a Host header means this server. Another site's name that leads here could make its page read ours."""
+        try:
+            named = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        except ValueError:
+            return False
+        if named in self._names:
+            return True
+        try:
+            ip_address(named)
+        except ValueError:
+            return False
+        return True
+
+    def is_own(self, origin: str, host: str) -> bool:
+        """Whether an Origin header is of this server's own page; a proxy may pass on another Host than the browser's."""
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
+        return parts.netloc.lower() == host.lower() or parts.hostname == (self._proxy or None) is not None
+
+    @contextmanager
+    def working(self) -> Iterator[bool]:
+        """Around whatever uses the study's file; False where that is being closed."""
+        with self._work_changed:
+            may_begin = not self._is_closing
+            self._at_work += may_begin
+        try:
+            yield may_begin
+        finally:
+            with self._work_changed:
+                self._at_work -= may_begin
+                self._work_changed.notify_all()
+
     def server_close(self) -> None:
-        """Stop listening and close the study's file."""
+        """Stop listening, let the answers that have arrived be written, and close the study's file."""
         super().server_close()
+        with self._work_changed:
+            self._is_closing = True
+            self._work_changed.wait_for(lambda: self._at_work == 0, PATIENCE_S)
         self.answers.close()
         self._held.close()
 
@@ -99,24 +175,19 @@ class StudyServer(ThreadingHTTPServer):
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
-    def join(self, code: str | None) -> Participant:
-        """Somebody new."""
+    def join(self, code: str | None, key: str | None = None) -> Participant:
+        """Somebody new, or who asked by the same key before."""
         with self._joining:
-            participant = self.answers.join(code)
-            self.blinding.admit(participant)
-        self.say(f"participant {participant.number + 1} began")
+            participant = self.answers.join(code, key)
+            is_new = self.blinding.admit(participant)
+        if is_new:
+            self.say(f"participant {participant.number + 1} began")
         return participant
 
     def give(self, participant: Participant, task: str, place: int, question: str, value: str) -> None:
         """Write an answer down, and say so when it was the last one that was missing."""
-        before = self._open_questions(participant)
-        self.answers.give(participant.number, task, place, question, value)
-        if before and not self._open_questions(participant):
+        if self.answers.give(participant.number, task, place, question, value) == 0:
             self.say(f"participant {participant.number + 1} has answered everything")
-
-    def _open_questions(self, participant: Participant) -> int:
-        asked = sum(len(questions(trial.task)) for trial in self.answers.trials(participant.number))
-        return asked - len(self.answers.given(participant.number))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -129,9 +200,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The page, its parts, and the videos."""
+        if self._is_foreign():
+            return
         if self.path in PAGE:
             name, kind = PAGE[self.path]
             content = files("likeness.study").joinpath(name).read_bytes()
+            content = content.replace(b"{minutes}", f"{self.server.minutes}".encode())
             self._send(HTTPStatus.OK, content, f"{kind}; charset=utf-8", {"Cache-Control": "no-cache"})
             return
         word = self.path.removeprefix("/video/")
@@ -145,6 +219,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Begin or go on, and answers; each is replied to with JSON."""
+        if self._is_foreign():
+            return
+        with self.server.working() as may_work:
+            if may_work:
+                self._act()
+            else:
+                self._tell(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "The study has been closed: please tell whoever runs it."})
+
+    def _act(self) -> None:
         actions = {"/begin": self._begin, "/continue": self._continue, "/sheet": self._sheet, "/answer": self._answer}
         try:
             body = self._body()
@@ -159,13 +242,28 @@ class Handler(BaseHTTPRequestHandler):
                 {"error": "The study cannot write it down: please tell whoever runs it."},
                 HTTPStatus.INSUFFICIENT_STORAGE,
             )
-        self._send(status, json.dumps(reply).encode(), "application/json", {"Cache-Control": "no-store"})
+        self._tell(status, reply)
+
+    def _is_foreign(self) -> bool:
+        """Refuse what was not sent to this server, or by another site's page."""
+        host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
+        if not self.server.is_called(host):
+            status, why = HTTPStatus.MISDIRECTED_REQUEST, "The study does not go by this name: --name makes it.\n"
+        elif origin is not None and not self.server.is_own(origin, host):
+            status, why = HTTPStatus.FORBIDDEN, "This may be asked by the study's own page only.\n"
+        else:
+            return False
+        self.close_connection = True  # what else was sent is not read
+        self._send(status, why.encode(), "text/plain; charset=utf-8", {"Connection": "close"})
+        return True
 
     def _begin(self, body: dict[str, Any]) -> dict[str, Any]:
-        code = body.get("code")
+        code, key = body.get("code"), body.get("key")
         if code is not None and not isinstance(code, str):
             raise NoAnswer("A code word is a text.")
-        return self.server.blinding.sheet(self.server.join(code))
+        if key is not None and not (isinstance(key, str) and 0 < len(key) <= LONGEST_KEY):
+            raise NoAnswer(f"A key is a text of up to {LONGEST_KEY} signs.")
+        return self.server.blinding.sheet(self.server.join(code, key))
 
     def _continue(self, body: dict[str, Any]) -> dict[str, Any]:
         code = body.get("code")
@@ -235,6 +333,9 @@ class Handler(BaseHTTPRequestHandler):
                 while left and (piece := file.read(min(PIECE, left))):
                     self.wfile.write(piece)
                     left -= len(piece)
+
+    def _tell(self, status: HTTPStatus, reply: dict[str, Any]) -> None:
+        self._send(status, json.dumps(reply).encode(), "application/json", {"Cache-Control": "no-store"})
 
     def _send(self, status: HTTPStatus, content: bytes, kind: str, more: dict[str, str] | None = None) -> None:
         self._head(status, kind, len(content), more or {})

@@ -20,7 +20,9 @@ def show(found: Report, console: Console | None = None) -> None:
         f"{found.rule} Counted: ratings of {found.counted(RATING)}, votes of {found.counted(VOTE)}.",
         highlight=False,
     )
-    console.print(_means(found), _agreement(found), _votes(found), sep="\n", highlight=False)
+    if found.without:
+        console.print(f"left out: {escape(', '.join(found.without))}", highlight=False)
+    console.print(_means(found), _agreement(found), _votes(found), _differences(found), sep="\n", highlight=False)
     for person in found.participants:
         if not all(person.has_finished(task) for task in TASKS):
             done = ", ".join(f"{person.given[task]} of {person.asked[task]} {task}s" for task in TASKS)
@@ -39,7 +41,7 @@ def _means(found: Report) -> Table:
 
 
 def _agreement(found: Report) -> str:
-    said = (f"{s.title.lower()} {'–' if (a := found.agreement[s.key]) is None else f'{a:.3f}'}" for s in SCALES)
+    said = (f"{scale.title.lower()} {_told(found.agreement[scale.key])}" for scale in SCALES)
     return f"agreement (Krippendorff's alpha, ordinal; 1 is perfect, 0 chance): {', '.join(said)}\n"
 
 
@@ -52,6 +54,18 @@ def _votes(found: Report) -> Table:
     for i, method in enumerate(found.methods):
         cells = ["" if i == j else str(found.wins[i][j]) for j in range(len(found.methods))]
         table.add_row(escape(method), *cells, _told(found.strengths[method]))
+    return table
+
+
+def _differences(found: Report) -> Table:
+    table = Table(title="Differences, by answers of the same people, 95 % interval (answers of both)", title_justify="left")
+    table.add_column("method")
+    columns = [(scale.title.lower(), found.rating_differences[scale.key]) for scale in SCALES]
+    columns.append(("strength", found.strength_differences))
+    for title, differences in columns:
+        table.add_column(f"{title}, less {escape(differences.against or '–')}", justify="right")
+    for method in found.methods:
+        table.add_row(escape(method), *(_told(d.by[method]) if method in d.by else "" for _, d in columns))
     return table
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from likeness.errors import BadInput
 from likeness.video import Source, probe
+from likeness.video.container import open_input, picture_stream
 
-PLAYED = ("h264", "vp9", "av1")  # what every current browser plays from an .mp4
+# what every current browser plays from an .mp4
+CODECS = ("h264", "vp9", "av1")
+LAYOUTS = ("yuv420p", "yuvj420p")
+SOUNDS = ("aac", "mp3", "mp3float", "opus", "libopus", "flac")
+AS_PLAYED = "ffmpeg -i OLD.mp4 -pix_fmt yuv420p NEW.mp4"
 UNEQUAL_S = 0.1
-SHORTEST = 3  # letters; shorter names occur in a file's tables by chance
 LAYOUT = "A study needs FOLDER/METHOD/NAME.mp4: a folder for each method, with videos of the same names in each."
 
 
@@ -53,28 +57,19 @@ class Videos:
         """Where a video lies."""
         return self.folder / method / f"{name}.mp4"
 
-    def check(self) -> list[str]:
-        """Open every video; returns notes on what participants could tell methods apart by.
+    @cached_property
+    def sources(self) -> dict[tuple[str, str], Source]:
+        """What every video is, by (method, name). Raises BadInput for one that browsers do not play, or without sound."""
+        return {each: _playable(self.path(*each)) for each in self}
 
-        Raises BadInput for a video that browsers do not play, or that names a method or a video in its metadata.
-        """
-        sources = {(method, name): _playable(self.path(method, name)) for method, name in self}
-        for method, name in self:
-            self._must_be_blind(self.path(method, name))
-        return [note for name in self.names for note in _differences(name, {m: sources[m, name] for m in self.methods})]
-
-    def _must_be_blind(self, path: Path) -> None:
-        words = "".join(f"{run}\n" for run in _texts(path))
-        for name in (*self.methods, *self.names):
-            if len(name) >= SHORTEST and re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", words, re.IGNORECASE):
-                raise BadInput(
-                    f"{path}: its metadata names “{name}”, which a participant could read. Copy it without metadata "
-                    "(ffmpeg -i OLD.mp4 -map_metadata -1 -c copy NEW.mp4)."
-                )
-
+    @cached_property
     def fingerprints(self) -> dict[tuple[str, str], str]:
         """SHA-256 of every video, by (method, name)."""
-        return {(method, name): _sha256(self.path(method, name)) for method, name in self}
+        return {each: _sha256(self.path(*each)) for each in self}
+
+    def notes(self) -> list[str]:
+        """What participants could tell methods apart by, beside what is to be judged. Raises BadInput as `sources` does."""
+        return [note for name in self.names for note in _differences(name, {m: self.sources[m, name] for m in self.methods})]
 
 
 def _is_method(path: Path) -> bool:
@@ -87,47 +82,35 @@ def _names(method: Path) -> set[str]:
 
 def _playable(path: Path) -> Source:
     source = probe(path)
-    if source.codec not in PLAYED:
-        raise BadInput(f"{path}: browsers do not play {source.codec}. Encode it as H.264 (ffmpeg -i OLD.mp4 NEW.mp4).")
+    with open_input(path) as container:
+        stream = picture_stream(container)
+        layout = stream.codec_context.pix_fmt if stream else None
+        sound = container.streams.audio[0].codec_context.name if container.streams.audio else None
+    if source.codec not in CODECS:
+        raise BadInput(f"{path}: browsers do not play {source.codec}. Encode it as H.264 ({AS_PLAYED}).")
+    if layout not in LAYOUTS:
+        raise BadInput(f"{path}: not every browser plays pictures stored as {layout}. Encode it as yuv420p ({AS_PLAYED}).")
+    if sound is None:
+        raise BadInput(f"{path}: has no sound, but participants are asked whether lips and speech match. Add the speech.")
+    if sound not in SOUNDS:
+        raise BadInput(f"{path}: not every browser plays sound stored as {sound}. Encode it as AAC ({AS_PLAYED}).")
     return source
 
 
 def _differences(name: str, sources: dict[str, Source]) -> list[str]:
     """What tells the methods' videos of one name apart beside what is to be judged."""
+    sizes = {m: f"{s.width}x{s.height}" for m, s in sources.items()}
+    lengths, rates = [s.duration_s for s in sources.values()], [s.fps for s in sources.values()]
     notes = []
-    for what, shown in (
-        ("sizes", {m: f"{s.width}x{s.height}" for m, s in sources.items()}),
-        ("lengths", {m: f"{round(s.duration_s / UNEQUAL_S) * UNEQUAL_S:.1f} s" for m, s in sources.items()}),
-        ("sound", {m: "with" if s.has_sound else "without" for m, s in sources.items()}),
+    for what, differ, shown in (
+        ("sizes", len(set(sizes.values())) > 1, sizes),
+        ("lengths", max(lengths) - min(lengths) > UNEQUAL_S, {m: f"{s.duration_s:.2f} s" for m, s in sources.items()}),
+        ("frame rates", max(rates) - min(rates) > 0.01, {m: f"{s.fps:.2f} fps" for m, s in sources.items()}),
     ):
-        if len(set(shown.values())) > 1:
+        if differ:
             listed = ", ".join(f"{value} {method}" for method, value in shown.items())
             notes.append(f"{name}.mp4: {what} differ, by which participants can tell methods apart: {listed}")
     return notes
-
-
-def _texts(path: Path) -> list[str]:
-    """Readable text in an MP4 file outside its media data: titles, comments, handler names, and what any box may hold.
-
-    Raises BadInput where a box ends beyond the file.
-    """
-    texts = []
-    with open(path, "rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        at = 0
-        while at + 8 <= end:
-            file.seek(at)
-            head = file.read(16)
-            size = int.from_bytes(head[:4], "big")
-            size = int.from_bytes(head[8:16], "big") if size == 1 else size or end - at  # ISO/IEC 14496-12, 4.2
-            if size < 8 or at + size > end:
-                raise BadInput(f"{path}: damaged, or cut short after {end} bytes. Copy or export it again.")
-            if head[4:8] != b"mdat":
-                file.seek(at)
-                text = file.read(size).decode("utf-8", "replace")
-                texts += re.findall(rf"[^\x00-\x1f\x7f\ufffd]{{{SHORTEST},}}", text)
-            at += size
-    return texts
 
 
 def _sha256(path: Path) -> str:

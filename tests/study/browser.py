@@ -45,6 +45,8 @@ class Browser:
             if message.get("method") == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
                 self.problems.append(message["params"]["entry"]["text"])
             if message.get("id") == self._number:
+                if "navigated" in message.get("error", {}).get("message", ""):
+                    return {"result": {}}  # asked of a page that gave way to another one: it has no value
                 assert "error" not in message, message
                 return message["result"]
 
@@ -83,6 +85,16 @@ class Browser:
         at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **at)
+
+    def drag(self, selector: str, start: float, end: float) -> None:
+        """Hold the mouse down on an element and move it, from one share of its width to another."""
+        self.value(f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        box = self.value(f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()")
+        y = box["y"] + box["height"] / 2
+        shares = [start + (end - start) * step / 10 for step in range(11)]
+        for kind, share in (("mousePressed", start), *(("mouseMoved", share) for share in shares), ("mouseReleased", end)):
+            x = box["x"] + box["width"] * share
+            self.call("Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, x=x, y=y)
 
     def press(self, key: str, code: int, text: str = "") -> None:
         """Press a key, given by its name and its Windows key code."""

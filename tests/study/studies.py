@@ -28,16 +28,18 @@ NAMES = ("vexillum", "wrybill")
 FRAMES = 15  # 0.6 s
 
 
-def make(folder: Path, methods=METHODS, names=NAMES, size: tuple[int, int] = (160, 160)) -> Path:
+def make(
+    folder: Path, methods=METHODS, names=NAMES, size: tuple[int, int] = (160, 160), frames: int = FRAMES, fps: float = FPS
+) -> Path:
     """A folder for `likeness study`: each method has its colour, each name its pitch; a white bar grows with time."""
     for i, method in enumerate(methods):
         (folder / method).mkdir(parents=True)
         for j, name in enumerate(names):
-            sound = (tone(FRAMES / FPS, 48000, 220.0 * (j + 1), 0.2), 48000)
-            with Writer(folder / method / f"{name}.mp4", size, sound=sound) as video:
-                for t in range(FRAMES):
+            sound = (tone(frames / fps, 48000, 220.0 * (j + 1), 0.2), 48000)
+            with Writer(folder / method / f"{name}.mp4", size, fps, sound=sound) as video:
+                for t in range(frames):
                     image = np.full((size[1], size[0], 3), (40 + 60 * i % 200, 70, 150 - 40 * i % 150), np.uint8)
-                    image[-20:, : size[0] * (t + 1) // FRAMES] = 255
+                    image[-20:, : size[0] * (t + 1) // frames] = 255
                     video.write(image)
     return folder
 
@@ -45,7 +47,7 @@ def make(folder: Path, methods=METHODS, names=NAMES, size: tuple[int, int] = (16
 @contextlib.contextmanager
 def served(folder: Path, **more) -> Iterator[StudyServer]:
     """The study's server in a thread of this process."""
-    with StudyServer(folder, say=lambda line: None, **more) as server:
+    with StudyServer(folder, **({"say": lambda line: None} | more)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
@@ -58,6 +60,7 @@ def served(folder: Path, **more) -> Iterator[StudyServer]:
 @contextlib.contextmanager
 def process(folder: Path, *words: str) -> Iterator[tuple[str, subprocess.Popen]]:
     """`likeness study serve` as a program of its own; its address, and the process."""
+    words = words if "--port" in words else ("--port", "0", *words)
     command = [sys.executable, "-c", "from likeness.cli import main; main()", "study", "serve", str(folder), "--json", *words]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     try:
@@ -111,8 +114,8 @@ class Visitor:
     def post(self, path: str, body: object) -> Reply:
         return self.ask("POST", path, json.dumps(body).encode(), Content_Type="application/json")
 
-    def begin(self, code: str | None = None, path: str = "/begin") -> dict:
-        reply = self.post(path, {"code": code})
+    def begin(self, code: str | None = None, path: str = "/begin", **more: str) -> dict:
+        reply = self.post(path, {"code": code, **more})
         assert reply.status == 200, reply.body
         self.sheet = reply.json
         return self.sheet

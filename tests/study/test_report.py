@@ -55,7 +55,18 @@ def test_figures_by_hand(folder, answers, said):
     strengths = [found["strengths"][m]["value"] for m in METHODS]
     assert strengths[0] == pytest.approx(-strengths[2], abs=1e-3) and strengths[1] == pytest.approx(0, abs=1e-3)
     assert [found["strengths"][m]["answers"] for m in METHODS] == [6, 6, 6]
-    assert found["agreement"]["quality"] is None and 0.8 < found["agreement"]["sync"] < 1
+    # nobody disagreed: how sure this is only other people could tell
+    assert all(found["strengths"][m][end] is None for m in METHODS for end in ("low", "high"))
+    less = found["strength_differences"]
+    assert less["against"] == BEST and less["by"][WORST]["value"] == pytest.approx(2 * strengths[2], abs=1e-3)
+    assert less["by"][WORST]["low"] is None
+    assert found["agreement"]["quality"] == {"value": None, "low": None, "high": None, "answers": 18}
+    agreement = found["agreement"]["sync"]
+    assert 0.8 < agreement["value"] < agreement["high"] == 1 and agreement["low"] < agreement["value"]
+    less = found["rating_differences"]["sync"]
+    assert less["against"] == BEST and less["by"].keys() == {MIDDLE, WORST}
+    assert less["by"][WORST] == {"value": -3, "low": -3, "high": -3, "answers": 12}
+    assert [less["by"][MIDDLE][k] for k in ("value", "low", "high")] == [pytest.approx(-7 / 3, abs=1e-4), -3, -2]
     assert json.loads(said("report", folder, "--json")) == found
 
 
@@ -75,6 +86,9 @@ def test_the_best_is_found_among_people_who_err(folder, answers, said):
     strengths = found["strengths"]
     assert all(s["low"] < s["value"] < s["high"] for s in strengths.values())
     assert strengths[BEST]["low"] > strengths[WORST]["high"]
+    assert all(s["low"] < s["value"] < s["high"] for s in found["agreement"].values())
+    differences = [*found["rating_differences"].values(), found["strength_differences"]]
+    assert all(d["against"] == BEST and all(f["high"] < 0 for f in d["by"].values()) for d in differences)
     shown = said("report", folder)
     assert all(method in shown for method in METHODS) and "16 participants" in shown and "alpha" in shown
 
@@ -115,9 +129,52 @@ def test_a_study_of_nobody_and_of_one(folder, answers, said, people):
     found = json.loads(said("report", folder, "--json"))
     figure = found["ratings"]["sync"][BEST]
     assert figure == {"value": 5 if people else None, "low": None, "high": None, "answers": 2 * people}
-    assert found["agreement"]["sync"] is None
+    assert found["agreement"]["sync"] == {"value": None, "low": None, "high": None, "answers": 6 * people}
+    less = found["rating_differences"]["sync"]
+    assert less["against"] == (BEST if people else None)
+    assert [(f["value"], f["low"]) for f in less["by"].values()] == [(-2, None), (-3, None)][: 2 * people]
     assert all(s["low"] is None and (s["value"] is None) == (people == 0) for s in found["strengths"].values())
     said("report", folder)
+
+
+def test_people_who_judge_by_different_standards_differ_less_in_differences(folder, answers, said):
+    """All see one point between two methods; where on the scale is a matter of taste."""
+    for person, taste in enumerate((0, 1, 2, 1, 0)):
+        answer_all(answers, f"person {person}", lambda m, n, k, t=taste: 1 + t + (m == BEST), prefer)
+    found = json.loads(said("report", folder, "--json"))
+    assert all(f["high"] - f["low"] > 0.8 for f in found["ratings"]["sync"].values())
+    assert found["rating_differences"]["sync"]["by"][WORST] == {"value": -1, "low": -1, "high": -1, "answers": 20}
+    other = json.loads(said("report", folder, "--json", "--against", WORST))
+    assert other["rating_differences"]["sync"]["by"].keys() == other["strength_differences"]["by"].keys() == {BEST, MIDDLE}
+    assert other["rating_differences"]["sync"]["by"][BEST]["value"] == 1
+    assert other["ratings"] == found["ratings"]
+    assert f"less {WORST}" in said("report", folder, "--against", WORST)
+    assert "--against nobody" in said("report", folder, "--against", "nobody", code=3)
+
+
+def test_votes_without_an_interval(folder, answers, said):
+    """The best wins every vote; of the two others each wins some."""
+    for person in range(6):
+        answer_all(answers, f"person {person}", rate, lambda a, b, n, p=person: a == BEST or (b != BEST and p % 2 == 0))
+    strengths = json.loads(said("report", folder, "--json"))["strengths"]
+    assert strengths[BEST]["value"] > 0 and strengths[BEST]["low"] is strengths[BEST]["high"] is None
+    assert all(strengths[m]["low"] < strengths[m]["value"] < strengths[m]["high"] for m in (MIDDLE, WORST))
+
+
+def test_people_are_left_out(folder, answers, said, tmp_path):
+    answer_all(answers, "pilot run", lambda m, n, k: 1, prefer)
+    answer_all(answers, "first", rate, prefer)
+    before = json.loads(said("report", folder, "--json"))
+    found = json.loads(said("report", folder, "--json", "--without", "Pilot  Run"))
+    assert before["ratings"]["sync"][BEST]["value"] == 3 and found["ratings"]["sync"][BEST]["value"] == 5
+    assert found["without"] == ["pilot run"] and [p["code"] for p in found["participants"]] == ["first"]
+    assert "left out: pilot run" in said("report", folder, "--without", "pilot run")
+    out = tmp_path / "answers.csv"
+    assert json.loads(said("export", folder, out, "--json", "--without", "pilot run"))["rows"] == 18 + 3
+    assert "pilot" not in out.read_text()
+    assert json.loads(said("report", folder, "--json", "--without", "first", "pilot run"))["participants"] == []
+    for command in (("report", folder), ("export", folder, out)):
+        assert "--without stranger" in said(*command, "--without", "stranger", code=3)
 
 
 def test_every_answer_is_a_row(folder, answers, said, tmp_path):
@@ -144,6 +201,8 @@ def test_what_cannot_be_reported_or_exported(folder, said, tmp_path):
     assert "no folder" in said("export", folder, tmp_path / "none" / "a.csv", code=3)
     assert "no such folder" in said("serve", tmp_path / "none", code=3)
     assert "--port" in said("serve", folder, "--port", "-1", code=3)
+    for seed in (-1, 2**63):
+        assert f"--seed {seed}" in said("serve", folder, f"--seed={seed}", code=3)
     (folder / FILE).write_bytes(b"nonsense" * 1000)
     assert "damaged" in said("report", folder, code=3)
     said("sing", code=2)

@@ -1,19 +1,24 @@
 """The server: ranges of bytes, blinding, what it does not take, and answers that outlive it."""
 
 import json
+import shutil
 import signal
+import socket
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from likeness.cli import run
 from likeness.errors import BadInput, Refused
-from likeness.study import StudyServer
-from likeness.study.answers import FILE, Answers
-from likeness.study.scales import BETTER, KEYS, RATING, VOTE
+from likeness.study import StudyServer, report
+from likeness.study.answers import FILE, VERSION, Answers
+from likeness.study.scales import BETTER, CRITERION, KEYS, RATING, VOTE
 from likeness.study.server import LONGEST_BODY, byte_range
 from tests.study.studies import METHODS, NAMES, Visitor, process, served
 
@@ -168,6 +173,74 @@ def test_other_requests_are_refused(server, visitor):
     assert server.answers.participants() == []
 
 
+def test_only_its_own_name_is_answered_to(server, folder, written, tmp_path):
+    """Another site's name that is made to lead here must not let its page read ours (DNS rebinding)."""
+    visitor, port = Visitor(server.url), server.server_address[1]
+    body = json.dumps({"code": "somebody"}).encode()
+    for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example", "127.0.0.1.evil.example", "", "[", "a b"):
+        for path in ("/", "/page.js", "/video/x", "/none"):
+            assert visitor.get(path, Host=host).status == 421, host
+        assert visitor.ask("POST", "/begin", body, Content_Type="application/json", Host=host).status == 421
+    assert server.answers.participants() == []
+    for host in (
+        f"127.0.0.1:{port}",
+        f"localhost:{port}",
+        "LOCALHOST",
+        "localhost.",
+        "[::1]:80",
+        "192.168.1.7",
+        "[fe80::1%eth0]",
+    ):
+        assert visitor.get("/", Host=host).status == 200, host
+    other = shutil.copytree(written, tmp_path / "other")
+    with served(other, name="Study.example.org") as named:
+        assert Visitor(named.url).get("/", Host="study.example.org").status == 200
+        assert Visitor(named.url).get("/", Host="example.org").status == 421
+
+
+def test_only_its_own_page_may_ask(server, written, tmp_path):
+    visitor, port = Visitor(server.url), server.server_address[1]
+    sent = json.dumps({"code": None}).encode()
+    for origin in ("http://evil.example", "null", "http://127.0.0.1", f"http://localhost:{port}", "http://[", ""):
+        reply = visitor.ask("POST", "/begin", sent, Content_Type="application/json", Origin=origin)
+        assert reply.status == 403, origin
+    assert server.answers.participants() == []
+    assert visitor.ask("POST", "/begin", sent, Content_Type="application/json", Origin=server.url.rstrip("/")).status == 200
+    other = shutil.copytree(written, tmp_path / "other")
+    with served(other, name="study.example.org") as named:  # behind a proxy that speaks HTTPS, with its Host or ours
+        for host in ("study.example.org", f"127.0.0.1:{named.server_address[1]}"):
+            asked = {"Content_Type": "application/json", "Origin": "https://study.example.org", "Host": host}
+            assert Visitor(named.url).ask("POST", "/begin", sent, **asked).status == 200
+
+
+def test_who_asks_again_by_the_same_key_is_the_same_person(server, visitor):
+    said: list[str] = []
+    server.say = said.append
+    first = visitor.begin("clever otter", key="a" * 32)
+    assert visitor.begin("clever otter", key="a" * 32) == visitor.begin(key="a" * 32) == first
+    assert visitor.begin(key="b" * 32)["who"] != first["who"]
+    assert said == ["participant 1 began", "participant 2 began"]
+    for wrong in (3, "", "a" * 65, ["a"]):
+        assert visitor.post("/begin", {"code": None, "key": wrong}).status == 400
+    with ThreadPoolExecutor(8) as pool:
+        sheets = list(pool.map(lambda _: Visitor(server.url).begin(key="c" * 32)["who"], range(8)))
+    assert len(set(sheets)) == 1 and len(server.answers.participants()) == 3
+
+
+def test_a_newcomer_gets_the_first_order_whose_holder_never_answered(server, folder):
+    answers = server.answers
+    first, second, third = (answers.join(code) for code in ("first", "second", "third"))
+    orders = [answers.trials(person.number) for person in (first, second, third)]
+    assert len({str(order) for order in orders}) == 3  # those who have only just begun keep theirs
+    answers.give(second.number, RATING, 0, "sync", "1")
+    with closing(sqlite3.connect(folder / FILE)) as table, table:
+        table.execute("UPDATE participants SET joined = '2020-01-01T00:00:00.000+00:00'")
+    later = [answers.join(f"later {number}") for number in range(3)]
+    assert [person.number for person in later] == [3, 4, 5]
+    assert [answers.trials(person.number) for person in later[:2]] == [orders[0], orders[2]]
+    assert answers.trials(later[2].number) not in orders
+
+
 def test_code_words(server):
     first = Visitor(server.url)
     assert first.begin("Clever  Otter")["code"] == "clever otter"
@@ -178,8 +251,9 @@ def test_code_words(server):
         assert first.post("/continue", {"code": wrong}).status == 400, wrong
     assert "Nobody" in first.post("/continue", {"code": "stranger"}).json["error"]
     assert first.begin("Éloïse ÅÄÖ")["code"] == "éloïse åäö"
+    assert first.begin("नमस्ते")["who"] == first.begin("नमस्ते", "/continue")["who"]
     given = [Visitor(server.url).begin()["code"] for _ in range(20)]
-    assert len(set(given)) == 20 and len(server.answers.participants()) == 22
+    assert len(set(given)) == 20 and len(server.answers.participants()) == 23
 
 
 def test_many_at_once(server):
@@ -208,6 +282,7 @@ def test_a_second_answer_replaces_the_first_and_both_are_kept(server, visitor, f
     with sqlite3.connect(folder / FILE) as table:
         assert [row[0] for row in table.execute("SELECT value FROM history ORDER BY rowid")] == ["2", "5"]
         assert table.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert server.answers._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # full: after a power cut, too
 
 
 def test_a_killed_server_loses_nothing(folder):
@@ -256,6 +331,40 @@ def test_a_study_is_served_once(server, folder):
         StudyServer(folder)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_that_is_none(folder, seed):
+    with pytest.raises(BadInput, match=f"--seed {seed}: is none"):
+        StudyServer(folder, seed=seed)
+    assert not (folder / FILE).exists()
+    with served(folder, seed=2**63 - 1) as server:
+        assert server.answers.seed == 2**63 - 1
+
+
+def test_an_answer_that_has_arrived_is_written_before_the_study_is_closed(folder, monkeypatch):
+    arrived = threading.Event()
+    with served(folder) as server:
+        visitor = Visitor(server.url)
+        visitor.begin()
+        give = server.answers.give
+
+        def slowly(*answer):
+            arrived.set()
+            time.sleep(0.5)
+            return give(*answer)
+
+        monkeypatch.setattr(server.answers, "give", slowly)
+        with ThreadPoolExecutor() as pool:
+            reply = pool.submit(visitor.answer, RATING, 0, "sync", "4")
+            assert arrived.wait(10)
+            server.server_close()
+            assert reply.result().status == 200
+        with server.working() as may_work:
+            assert not may_work
+    answers = Answers.read(folder)
+    assert [answer.value for answer in answers.given()] == ["4"]
+    answers.close()
+
+
 def test_a_study_that_has_begun_keeps_its_videos_and_its_seed(folder):
     with served(folder, seed=3):
         pass
@@ -282,13 +391,45 @@ def test_a_file_that_is_no_study(folder):
     (folder / FILE).unlink()
     with sqlite3.connect(folder / FILE) as table:
         table.execute("CREATE TABLE other (x)")
-    with pytest.raises(Refused, match="another version"):
-        StudyServer(folder)
+    for version, kind, said in ((0, Refused, "another version"), (VERSION, BadInput, "no study")):
+        with closing(sqlite3.connect(folder / FILE)) as table:
+            table.execute(f"PRAGMA user_version = {version}")
+        before = (folder / FILE).read_bytes()
+        for attempt in (StudyServer, report):
+            with pytest.raises(kind, match=said):
+                attempt(folder)
+        assert (folder / FILE).read_bytes() == before and not (folder / f"{FILE}-wal").exists()
+    (folder / FILE).write_bytes(b"")
+    with pytest.raises(BadInput, match="is empty"):
+        report(folder)
+    with served(folder):
+        assert report(folder).participants == []
+
+
+def test_a_report_only_reads(folder):
+    with served(folder) as server:
+        Visitor(server.url).begin()
+        answers = Answers.read(folder)
+        assert len(answers.participants()) == 1
+        with pytest.raises(BadInput, match="readonly"):
+            answers.join("somebody")
+        answers.close()
+    assert len(report(folder).participants) == 1
+
+
+def test_a_file_that_another_program_keeps_locked(folder, monkeypatch):
+    monkeypatch.setattr("likeness.study.answers.WAIT_S", 0.1)
+    with served(folder):
+        pass
+    with closing(sqlite3.connect(folder / FILE, isolation_level=None)) as table:
+        table.execute("PRAGMA locking_mode = EXCLUSIVE")
+        table.execute("BEGIN EXCLUSIVE")
+        for attempt in (StudyServer, report):
+            with pytest.raises(BadInput, match="another program keeps it locked"):
+                attempt(folder)
 
 
 def test_an_address_that_cannot_be_listened_on(server, written, tmp_path):
-    import shutil
-
     other = shutil.copytree(written, tmp_path / "other")
     port = server.server_address[1]
     for wrong, said in (({"port": port}, f"port {port}"), ({"host": "203.0.113.1"}, "203.0.113.1"), ({"port": 70000}, "70000")):
@@ -296,7 +437,7 @@ def test_an_address_that_cannot_be_listened_on(server, written, tmp_path):
             StudyServer(other, **wrong)
     with served(other, host="::1") as six:
         assert six.is_private and six.url.startswith("http://[::1]:")
-        assert threading.active_count() < 50
+        assert Visitor(six.url).get("/").status == 200
 
 
 def test_who_has_answered_everything_is_said(server, visitor):
@@ -309,3 +450,34 @@ def test_who_has_answered_everything_is_said(server, visitor):
                 visitor.answer(task, place, question, "3" if task == RATING else "right")
     visitor.answer(RATING, 0, "sync", "4")
     assert said == ["participant 1 began", "participant 1 has answered everything"]
+
+
+def test_the_last_of_answers_that_come_together_is_told_from_the_others(server):
+    said: list[str] = []
+    server.say = said.append
+    person = server.join("hasty")
+    asked = [(RATING, place, key, "3") for place in range(PLACES[RATING]) for key in KEYS]
+    asked += [(VOTE, place, BETTER, "left") for place in range(PLACES[VOTE])]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda answer: server.give(person, *answer), asked))
+    assert said == ["participant 1 began", "participant 1 has answered everything"]
+    assert server.answers.give(person.number, *asked[0]) is None
+    other = server.answers.join("slow")
+    assert [server.answers.give(other.number, *answer) for answer in asked] == list(range(len(asked) - 1, -1, -1))
+
+
+def test_the_port_is_the_same_each_time(folder, capsys):
+    """Participants find their way back only at the same address."""
+    with closing(socket.socket()) as other:
+        with suppress(OSError):  # taken by somebody else, which does as well
+            other.bind(("127.0.0.1", 8311))
+            other.listen()
+        assert run(["study", "serve", str(folder)]) == 3
+    said = capsys.readouterr().err
+    assert "8311: another program listens there" in said and "--port" in said
+
+
+def test_how_long_it_takes_is_told(visitor, server):
+    shown = visitor.get("/").body.decode()
+    assert server.minutes == 3  # 6 ratings of 0.6 + 18 s, 3 votes of 0.6 + 8 s
+    assert "about 3 minutes" in shown and CRITERION in shown

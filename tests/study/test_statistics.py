@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from likeness.study.statistics import bradley_terry, interval, means, ordinal_alpha, resamples
+from likeness.study.statistics import bradley_terry, interval, means, ordinal_alpha, resamples, unanimous
 
 _ = np.nan
 # Krippendorff (2011), Computing Krippendorff's Alpha-Reliability, section C: 4 observers, 12 units
@@ -20,32 +20,63 @@ PUBLISHED = np.array(
 ).T
 
 
+def alpha_of(ratings: np.ndarray) -> float | None:
+    """Of the ratings themselves, each rater once."""
+    (alpha,) = ordinal_alpha(ratings, np.ones((1, ratings.shape[1])))
+    return None if np.isnan(alpha) else float(alpha)
+
+
 def test_alpha_of_the_published_example():
-    assert ordinal_alpha(PUBLISHED) == pytest.approx(0.815, abs=5e-4)
+    assert alpha_of(PUBLISHED) == pytest.approx(0.815, abs=5e-4)
 
 
 def test_alpha_by_hand():
     """Two raters, units (1, 1), (2, 2), (1, 2): o = [[2, 1], [1, 2]], n_c = 3, 3, distance (6 - 3)² = 9 for both pairs."""
     by_hand = 1 - (6 - 1) * (2 * 1 * 9) / (2 * 3 * 3 * 9)
-    assert ordinal_alpha(np.array([[1.0, 1], [2, 2], [1, 2]])) == pytest.approx(by_hand)
+    assert alpha_of(np.array([[1.0, 1], [2, 2], [1, 2]])) == pytest.approx(by_hand)
 
 
 def test_alpha_of_perfect_agreement_and_of_nothing_to_agree_on():
-    assert ordinal_alpha(np.array([[1.0, 1, 1], [4, 4, 4], [2, 2, _]])) == 1.0
-    assert ordinal_alpha(np.full((5, 3), 4.0)) is None
-    assert ordinal_alpha(np.array([[1.0, _], [_, 2.0]])) is None
-    assert ordinal_alpha(np.full((5, 3), _)) is None
-    assert ordinal_alpha(np.zeros((5, 0))) is None
+    assert alpha_of(np.array([[1.0, 1, 1], [4, 4, 4], [2, 2, _]])) == 1.0
+    assert alpha_of(np.full((5, 3), 4.0)) is None
+    assert alpha_of(np.array([[1.0, _], [_, 2.0]])) is None
+    assert alpha_of(np.full((5, 3), _)) is None
+    assert alpha_of(np.zeros((5, 0))) is None
 
 
 @settings(deadline=None)
 @given(arrays.arrays(float, st.tuples(st.integers(2, 8), st.integers(2, 5)), elements=st.sampled_from([1.0, 2, 3, 4, 5, _])))
 def test_alpha_depends_on_order_alone(ratings):
     """Raters and units may be shuffled, and values replaced by others in the same order; nobody agrees better than 1."""
-    alpha = ordinal_alpha(ratings)
+    alpha = alpha_of(ratings)
     assert alpha is None or alpha <= 1 + 1e-12
     for same in (ratings[::-1], ratings[:, ::-1], ratings**3, 6 - ratings):
-        assert ordinal_alpha(same) == (None if alpha is None else pytest.approx(alpha))
+        assert alpha_of(same) == (None if alpha is None else pytest.approx(alpha))
+
+
+def test_alpha_of_a_draw_leaves_out_who_was_not_drawn_and_compares_nobody_with_himself():
+    draws = np.array([[1.0, 1, 1, 0], [0, 2, 0, 2], [0, 4, 0, 0]])
+    three, two, one = ordinal_alpha(PUBLISHED, draws)
+    assert three == pytest.approx(alpha_of(PUBLISHED[:, :3])) and np.isnan(one)
+    # 4 and 2 answers a unit instead of 2 and 1 change only the correction for chance: n - 1 of 4n, 2n answers
+    others = alpha_of(PUBLISHED[:, [1, 3]])
+    n = 2 * (~np.isnan(PUBLISHED[:, [1, 3]])).all(1).sum()
+    assert 1 - two == pytest.approx((1 - others) * (2 * n - 1) / (2 * n) * n / (n - 1))
+
+
+def test_alpha_of_draws_is_about_as_uncertain_as_alpha_of_other_people():
+    """Somebody's ratings are the truth and an error. Were people compared with themselves, the draws would agree too well."""
+    chance = np.random.default_rng(5)
+    truth = chance.integers(1, 6, (24, 1))
+
+    def people() -> np.ndarray:
+        return np.clip(truth + np.rint(chance.normal(0, 1.2, (24, 12))), 1, 5)
+
+    asked = people()
+    draws = ordinal_alpha(asked, resamples(12, 0, 400))
+    others = np.array([alpha_of(people()) for _ in range(200)])
+    assert draws.mean() == pytest.approx(alpha_of(asked), abs=0.02)
+    assert 0.6 < draws.std() / others.std() < 1.7
 
 
 def test_bradley_terry_of_two_is_the_log_of_the_odds():
@@ -78,6 +109,39 @@ def test_who_always_wins_has_a_finite_strength_only_with_the_prior():
 
 
 @settings(deadline=None)
+@given(arrays.arrays(float, (3, 5, 5), elements=st.integers(0, 10) | st.integers(0, 10**6)), st.sampled_from([0.1, 0.5, 2.0]))
+def test_strengths_are_where_the_mm_iteration_stands_still(wins, prior):
+    """Hunter (2004), equation 3: power_i = won_i / sum_j of meetings_ij / (power_i + power_j)."""
+    wins = wins * (1 - np.eye(5))
+    strength = bradley_terry(wins, prior)
+    wins = wins + prior * (1 - np.eye(5))
+    power = np.exp(strength)
+    meetings = wins + np.swapaxes(wins, 1, 2)
+    again = np.log(wins.sum(2) / (meetings / (power[:, :, None] + power[:, None, :])).sum(2))
+    assert again - again.mean(1, keepdims=True) == pytest.approx(strength, abs=1e-6)
+
+
+def test_a_thousand_unanimous_people():
+    """Of two methods the strengths are known; of eight in a fixed order they are as far apart, and evenly by symmetry."""
+    two = bradley_terry(np.array([[0.0, 1000], [0, 0]]))
+    assert two[0] - two[1] == pytest.approx(np.log(1000.5 / 0.5))
+    eight = bradley_terry(np.triu(np.full((8, 8), 1000.0), 1))
+    assert (np.diff(eight) < 0).all() and eight == pytest.approx(-eight[::-1])
+
+
+@pytest.mark.parametrize(
+    ("wins", "found"),
+    [
+        ([[0, 3, 3], [0, 0, 3], [0, 0, 0]], [True, True, True]),
+        ([[0, 3, 3], [0, 0, 2], [0, 1, 0]], [True, False, False]),
+        ([[0, 3, 0], [1, 0, 0], [0, 0, 0]], [False, False, True]),
+    ],
+)
+def test_whose_every_pair_is_unanimous_or_without_votes(wins, found):
+    assert unanimous(np.array(wins, float)).tolist() == found
+
+
+@settings(deadline=None)
 @given(arrays.arrays(float, (4, 4), elements=st.integers(0, 12)), st.permutations(range(4)))
 def test_bradley_terry_does_not_mind_the_order_of_methods(wins, order):
     wins = wins * (1 - np.eye(4))
@@ -106,3 +170,5 @@ def test_the_interval_of_a_mean_is_as_wide_as_theory_says():
 def test_draws_that_say_nothing_do_not_count():
     low, high = interval(np.array([[1.0, _], [2.0, _], [_, _]]))
     assert low[0] == pytest.approx(1.025) and high[0] == pytest.approx(1.975) and np.isnan(low[1]) and np.isnan(high[1])
+    low, high = interval(np.zeros((0, 2)))
+    assert np.isnan(low).all() and np.isnan(high).all()
