@@ -42,8 +42,8 @@ class Published:
         path = self.path
         if path is None:
             raise MissingAsset(
-                f"{assets() / self.folder}: {self.names[0]} is not there, which {self.what} needs. Download it from "
-                f"{self.source} into this folder (or set LIKENESS_ASSETS)."
+                f"{_from_home(assets() / self.folder)}: {self.names[0]} is not there, which {self.what} needs. Download it "
+                f"from {self.source} into this folder (or set LIKENESS_ASSETS)."
             )
         advice = "It was cut short or is another file: download it again."
         try:
@@ -63,3 +63,8 @@ class Published:
         if wrong:
             raise BadInput(f"{path}: not the weights that {self.what} needs ({'; '.join(wrong[:4])}). {advice}")
         return {key: held[key].float() for key in shapes}
+
+
+def _from_home(path: Path) -> str:
+    """A path as it may stand in a report that is passed on."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)

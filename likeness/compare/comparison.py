@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from likeness.compare.portraits import Settings
 from likeness.compare.tables import Line, compared, marked, spoken_lines
 from likeness.errors import LikenessError
 from likeness.evaluate.catalogue import COLUMNS
+from likeness.evaluate.figures import plain
 
 FORMAT = "likeness-comparison"
 
@@ -57,7 +57,7 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """Everything but pictures. What is no number (a correlation with nothing) is null."""
-        return _plain(
+        return plain(
             {
                 "format": FORMAT,
                 "version": 1,
@@ -100,12 +100,3 @@ def is_ours(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(held, dict) and held.get("format") == FORMAT
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {str(key): _plain(held) for key, held in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(held) for held in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,7 +19,7 @@ from likeness.compare.markup import count, hue, name_tag, table
 from likeness.compare.measured import measured_section
 from likeness.compare.openings import chart
 from likeness.compare.players import player
-from likeness.compare.tables import all_lines, cost_lines, groups, headlines, shown, shown_heads, tracked
+from likeness.compare.tables import Line, all_lines, cost_lines, groups, headlines, shown, shown_heads, tracked
 from likeness.compare.terms import labels
 from likeness.compare.verdicts import checks_table
 from likeness.compare.worst import close_up, worst
@@ -102,14 +102,19 @@ def figures_section(found: Comparison) -> str:
     if played:
         bound = (
             '<h3>With tracked lips</h3><p class="soft">The lips of the real frames instead of sound: how well each could draw '
-            "if it heard perfectly. Methods that only sound can move have no such row.</p>" + table(played, COLUMNS)
+            "if it heard perfectly. Methods that only sound can move have no such row.</p>" + _by_group(played, "h4")
         )
-    tables = "".join(
-        f"<h3>{html.escape(group.capitalize())}</h3>{table(found.lines, heads)}"
-        for group, heads in groups(shown_heads(found.lines, COLUMNS)).items()
-    )
+    tables = _by_group(found.lines, "h3")
     checks = checks_table({place: (entry.name, entry.found.checks) for place, entry in enumerate(found.entries)})
     return text + tables + checks + bound
+
+
+def _by_group(lines: Sequence[Line], level: str) -> str:
+    """A table for each group of columns, under a heading."""
+    return "".join(
+        f"<{level}>{html.escape(group.capitalize())}</{level}>{table(lines, heads)}"
+        for group, heads in groups(shown_heads(lines, COLUMNS)).items()
+    )
 
 
 def _sets(found: Comparison) -> str:

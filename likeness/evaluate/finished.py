@@ -20,9 +20,10 @@ from likeness import audio, mesh
 from likeness.clip import Clip, read_picture
 from likeness.errors import BadInput
 from likeness.evaluate import errors_of, metrics, openface
+from likeness.evaluate.detection import detect
 from likeness.evaluate.experts import Experts
 from likeness.evaluate.figures import FEWEST, Evaluation, Pictures, ranges
-from likeness.evaluate.judge import Judge, Measured, Sound
+from likeness.evaluate.judge import Judge, Measured, Picture, Sound
 from likeness.evaluate.rows import MOST, judged, usual_frame
 from likeness.prepare.pictures import cropped
 from likeness.video import FPS, probe, read
@@ -45,6 +46,8 @@ class Showing:
     size: int
     crop: tuple[int, int, int] | None
     """Where the clip's square lies in its pictures; None where they are that square."""
+    certain: bool
+    """False where their size fits both."""
     kind: str
     has_sound: bool
 
@@ -124,13 +127,13 @@ def showing(theirs: Path, clip: Clip, first: int | None = None) -> Showing:
             )
         width, height, count, has_sound = source.width, source.height, source.frames, source.has_sound
         kind = f"decoded-{source.codec}/1"
-    size, crop = _framing(theirs, clip, width, height)
+    size, crop, certain = _framing(theirs, clip, width, height)
     if first is None and numbered is not None and np.isin(judged(clip), numbered).all() and numbered[-1] < len(clip):
-        return Showing(theirs, numbered, size, crop, kind, has_sound)
+        return Showing(theirs, numbered, size, crop, certain, kind, has_sound)
     start = _beginning(theirs, clip, count) if first is None else first
     if not 0 <= start < len(clip):
         raise BadInput(f"first is {start}; the clip has the frames 0 to {len(clip) - 1}.")
-    return Showing(theirs, np.arange(start, min(start + count, len(clip))), size, crop, kind, has_sound)
+    return Showing(theirs, np.arange(start, min(start + count, len(clip))), size, crop, certain, kind, has_sound)
 
 
 def _numbers(files: Sequence[Path]) -> Int[np.ndarray, " files"] | None:
@@ -141,14 +144,14 @@ def _numbers(files: Sequence[Path]) -> Int[np.ndarray, " files"] | None:
     return found if (np.diff(found) > 0).all() else None
 
 
-def _framing(theirs: Path, clip: Clip, width: int, height: int) -> tuple[int, tuple[int, int, int] | None]:
-    """At which size a video is compared, and where the clip's square lies in it."""
+def _framing(theirs: Path, clip: Clip, width: int, height: int) -> tuple[int, tuple[int, int, int] | None, bool]:
+    """At which size a video is compared, where the clip's square lies in it, and whether its size says so for certain."""
     side, source = clip.camera.size[0], tuple(clip.header["source"].get("size", ()))
-    if (width, height) == source and source != clip.camera.size:
+    if (width, height) == source:
         x, y, edge = clip.header["crop"]
-        return side, (x, y, edge)
+        return side, None if edge == width == height else (x, y, edge), source != clip.camera.size
     if width == height and width <= side:
-        return width, None
+        return width, None, True
     original = f", or {source[0]} x {source[1]} as the video that it was made from" if source else ""
     raise BadInput(
         f"{theirs}: pictures of {width} x {height}; this clip's are {side} x {side} (smaller squares are compared at their own "
@@ -203,11 +206,20 @@ def _pictures(shown: Showing, frames: np.ndarray) -> Pictures:
         raise BadInput(
             f"{shown.path}: it ends before the clip's frame {int(frames[-1])}, which it should show. Export it again."
         )
-    if shown.crop is not None:
+    if shown.crop is not None and (shown.certain or _is_source(found[0], shown.crop, clip, int(frames[0]))):
         found = [cropped(image, shown.crop, shown.size) for image in found]
     if any(image.shape[:2] != (shown.size, shown.size) for image in found):
         raise BadInput(f"{shown.path}: its pictures are not all {shown.size} x {shown.size}.")
     return found
+
+
+def _is_source(picture: Picture, crop: tuple[int, int, int], clip: Clip, frame: int) -> bool:
+    """Whether the face lies where the clip's source has it, rather than where the clip does."""
+    skull = list(mesh.SKULL)
+    shown, there = detect("theirs", [picture]).pixels[0, skull], clip.pixels[frame, skull].numpy()
+    x, y, edge = crop
+    before = there * (edge / clip.camera.size[0]) + (x, y)
+    return float(np.linalg.norm(shown - before, axis=1).mean()) < float(np.linalg.norm(shown - there, axis=1).mean())
 
 
 def _must_be_in_time(theirs: Path, pictures: Pictures, judge: Judge, start: int) -> None:

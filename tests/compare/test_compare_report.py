@@ -439,7 +439,7 @@ def test_weights_that_are_something_else_are_refused_before_any_work(clip, small
 
 def test_a_video_of_other_frames_is_refused_before_any_work(clip, small, actor_video, tmp_path, monkeypatch):
     """What others have learned from would be measured, and not be ranked with them."""
-    early = Showing(actor_video, np.arange(int(clip.test[0]) + 9), 256, None, "decoded-h264/1", True)
+    early = Showing(actor_video, np.arange(int(clip.test[0]) + 9), 256, None, True, "decoded-h264/1", True)
     monkeypatch.setattr(measuring, "showing", lambda *_: early)
     with pytest.raises(BadInput, match="shows 9 of the frames"):
         compare(clip, tmp_path / "out", ["rigged-gaussians"], videos={"theirs": actor_video})

@@ -144,6 +144,14 @@ def test_a_video_of_the_whole_source_is_cut_like_the_clip(clip, frames, films):
     assert found["theirs"].full_own == 100
 
 
+def test_the_source_is_told_from_its_square_where_both_have_one_size(clip, actor_video, frames, films):
+    """The actor's video is 256², and so is the clip, which was cut out of it."""
+    assert tuple(clip.header["source"]["size"]) == clip.camera.size and clip.header["crop"][2] < 256
+    assert evaluate_video(actor_video, clip)["theirs"].full_own > 40  # but for reading it twice, it is the clip
+    square = pictures(films / "square", [frames[int(t)] for t in clip.test])
+    assert evaluate_video(square, clip)["theirs"].full_own == 100
+
+
 def test_what_a_setting_has_no_use_for_is_refused(clip, films, found, portrait_file):
     with pytest.raises(BadInput, match=r"finished video.*--speech"):
         measure(films / "theirs.mp4", clip.folder, speech=[clip.audio])
