@@ -78,7 +78,7 @@ def evaluate_video(
     frames = _measured(shown, clip)
     units = errors_of(action_units, [THEIRS, STILL, "real"], len(frames))
     judge = Judge(clip, frames, shown.size, experts or Experts.in_place())
-    pictures = _pictures(shown, frames)
+    pictures = _pictures(shown, clip, frames)
     sound = Sound(audio.load(theirs), -int(shown.frames[0])) if shown.has_sound else None
     if first is None:
         _must_be_in_time(theirs, pictures, judge, int(shown.frames[0]))
@@ -188,7 +188,7 @@ def _measured(shown: Showing, clip: Clip) -> np.ndarray:
     return covered
 
 
-def _pictures(shown: Showing, frames: np.ndarray) -> Pictures:
+def _pictures(shown: Showing, clip: Clip, frames: np.ndarray) -> Pictures:
     """The video's pictures of these frames of the clip."""
     wanted = set(np.flatnonzero(np.isin(shown.frames, frames)).tolist())
     found: Pictures = []
