@@ -20,7 +20,6 @@ from likeness.evaluate.rows import judged
 from likeness.progress import Progress
 from likeness.video import FPS, Writer
 
-LONGEST_S = 60.0  # of the held-out sound in the report: a minute of 512² is a megabyte or two for each portrait
 CRF = 24  # half the bytes of what `speak` writes, before losses can be seen at this size
 Image = UInt8[np.ndarray, "height width 3"]
 
@@ -46,13 +45,7 @@ class Sound:
     @property
     def frames(self) -> int:
         """Of each video of it."""
-        return min(audio.frames_in(len(self.waveform)), round(LONGEST_S * FPS))
-
-    @property
-    def cut(self) -> str:
-        """What is to be said where only its beginning is shown."""
-        seconds = len(self.waveform) / audio.RATE
-        return f"The first {LONGEST_S:.0f} s of {seconds:.0f}." if seconds > LONGEST_S + 1 / FPS else ""
+        return audio.frames_in(len(self.waveform))
 
 
 def held_out(clip: Clip) -> Sound:
@@ -112,9 +105,8 @@ def player(sound: Sound, films: dict[str, tuple[str, Path]]) -> str:
     """Tiles that play as one. `films` maps a name to its CSS class and its file; the first one is heard."""
     tiles = "".join(_tile(name, kind, path, muted=i > 0) for i, (name, (kind, path)) in enumerate(films.items()))
     last = max(sound.frames - 1, 0)
-    notes = " ".join(note for note in (sound.note, sound.cut) if note)
     return f"""<section class="player" data-sound="{sound.key}" data-fps="{FPS:g}" data-frames="{sound.frames}">
-<h3>{html.escape(sound.title)}</h3><p class="soft">{html.escape(notes)}</p>
+<h3>{html.escape(sound.title)}</h3><p class="soft">{html.escape(sound.note)}</p>
 <div class="tiles">{tiles}</div>
 <div class="controls" hidden>
 <button type="button" class="play" aria-label="Play or pause all">Play</button>
