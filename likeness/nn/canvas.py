@@ -23,6 +23,7 @@ PAD = 40  # canvas pixels beyond the picture
 STEP = 42.0  # between control points: a collar moves against a shoulder, a fold may not
 LOOKS = 380  # frames aligned at most
 BLENDED = 60  # frames whose middle colours make the texture
+RARE = 0.1  # of the looks: colours that fewer show, since the head hides them in the others, are not taken
 NECK = 14  # canvas pixels that the neck goes on behind the head
 WIDE = TRACK + 2 * PAD
 CLOTHES = (PARTS["torso"], PARTS["neck"])
@@ -100,7 +101,9 @@ def _finish(colours: np.ndarray, cloth: np.ndarray, scale: float) -> UInt8[np.nd
     enough = min(3, len(cloth))
     alpha = np.where(cloth <= 100, cloth, 0).sum(0) / np.maximum(count, 1) / 100
     rgb, samples = _middle(colours, cloth)
-    solid = (samples >= enough).astype(np.uint8)
+    # What comes from behind the chin in a few looks shows little but the chin's own outline.
+    rare = (samples < RARE * len(cloth)) & ((cloth == HIDDEN).sum(0) > samples)
+    solid = ((samples >= enough) & ~rare).astype(np.uint8)
     known = count >= enough
     hidden = ~known & (cloth != OUTSIDE).any(0)
     torso = known & (alpha > 0.5)
