@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from likeness.errors import LikenessError
+from likeness.errors import BadInput, LikenessError
 from likeness.files import FULL, unwritable
 
 try:
@@ -67,6 +67,32 @@ def prepare(
         f"{clip}: {len(made)} frames, {seen} with the face, in {seconds:.0f} s. What is good and bad about it: {report}",
         json,
     )
+
+
+@app.command
+def corpus(
+    paths: Annotated[
+        Positional[list[Path]], arg(metavar="VIDEOS... CORPUS", help="Videos, folders of videos; last: the corpus.")
+    ],
+    speakers: Annotated[
+        Path | None, arg(help="Table `video,speaker`; default: folder or file name, see docs/corpus.md.")
+    ] = None,
+    points: Annotated[Literal[68, 478], arg(help="Landmarks kept of each face.")] = 478,
+    workers: Annotated[int | None, arg(help="Processes on this machine; default: its cores.")] = None,
+    ray_address: Annotated[str | None, arg(help="A Ray cluster instead of this machine: auto or HOST:PORT.")] = None,
+    again: Annotated[bool, arg(help="Try once more the videos that were skipped before.")] = False,
+    json: Json = False,
+) -> None:
+    """Videos of many people -> corpus: motion and speech features to learn from, without pictures; goes on when killed."""
+    from likeness.gather import gather as run
+
+    if len(paths) < 2:
+        raise BadInput("likeness corpus takes VIDEOS... CORPUS: what to read, and last the folder to write.")
+    made = run(
+        paths[:-1], paths[-1], speakers=speakers, points=points, workers=workers, ray_address=ray_address, again=again,
+        say=_quiet if json else None,
+    )  # fmt: skip
+    _tell(made.as_json(), f"{paths[-1]}: {made}", json)
 
 
 @app.command

@@ -56,15 +56,11 @@ def _read_frames(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Write the pictures into `out`; return what steps/frames.json and steps/frames.npz hold."""
     reader = Reader(video, FPS, survey["made_fps"])
-    person = person_of(survey)
-    finder = _Finder(person, survey["people"] > 1, tuple(survey["crop"]), size)
     pixels, seen, source_index, same = [], [], [], []
     changes = Changes()
     waiting: deque[Future] = deque()
-    with ThreadPoolExecutor(2) as writers, finder:
-        for picture, image in _ahead(reader, tuple(survey["crop"]), size):
-            changes.add(image)
-            found = finder(image, picture.time_s, changes)
+    with ThreadPoolExecutor(2) as writers:
+        for picture, image, found in faces(reader, survey, size, changes):
             seen.append(found is not None)
             pixels.append(np.full((478, 2), np.nan, np.float32) if found is None else found)
             source_index.append(picture.source_index)
@@ -89,6 +85,20 @@ def _read_frames(
     arrays |= {"source_index": np.array(source_index), "difference": changes.differences[:, 0]}
     marked = {"frames": len(seen), "scenes": [list(s) for s in scenes.scenes], "breaks": scenes.breaks}
     return marked | {"problems": reader.problems}, arrays
+
+
+def faces(
+    reader: Reader, survey: dict[str, Any], size: int, changes: Changes
+) -> Iterator[tuple[Picture, UInt8[np.ndarray, "size size 3"], Float[np.ndarray, "478 2"] | None]]:
+    """Every picture of the video, its window at `size`², and there the landmarks of the person that `survey` found, or None.
+
+    Each picture has been added to `changes` when it comes.
+    """
+    crop = tuple(survey["crop"])
+    with _Finder(person_of(survey), survey["people"] > 1, crop, size) as finder:
+        for picture, image in _ahead(reader, crop, size):
+            changes.add(image)
+            yield picture, image, finder(image, picture.time_s, changes)
 
 
 class _Finder:

@@ -55,6 +55,12 @@ class Changes:
     def __len__(self) -> int:
         return len(self._shares)
 
+    def clear(self) -> None:
+        """Forget what was measured: the next picture is the first."""
+        self._past.clear()
+        self._differences.clear()
+        self._shares.clear()
+
     def jumped(self) -> bool:
         """Whether the last picture added looks like one after an edit, by the pictures before it alone."""
         steps = [row[0] for row in self._differences[-WINDOW - 1 :]]

@@ -24,17 +24,19 @@ SILENT = 1e-4  # of full scale
 SMALLEST = 48  # source pixels: a smaller face has lips of a few pixels
 
 
-def survey(video: Path, person: str | None, sound: Path | None, advance: Callable[[int], None]) -> dict[str, Any]:
+def survey(
+    video: Path, person: str | None, sound: Path | None, advance: Callable[[int], None], shortest_s: float = SHORTEST_S
+) -> dict[str, Any]:
     """What `steps/survey.json` holds: source, crop, the chosen person's way through the picture, warnings.
 
     `sound` is where the sound comes from when it is not the video. Raises BadInput for what cannot become a clip.
-    `advance` is told how many of 100 parts are newly done.
+    `advance` is told how many of 100 parts are newly done; `shortest_s` is the length from which a video will do.
     """
     source = probe(video)
-    if source.duration_s and source.duration_s < SHORTEST_S:
+    if source.duration_s and source.duration_s < shortest_s:
         raise BadInput(
-            f"{video}: {source.duration_s:.1f} s long. A portrait needs at least {SHORTEST_S:.0f} s of its person "
-            "speaking; one to five minutes are best."
+            f"{video}: {source.duration_s:.1f} s long. At least {shortest_s:.3g} s of its person speaking are needed; "
+            "for a portrait one to five minutes are best."
         )
     if sound is None and not source.has_sound:
         raise BadInput(
@@ -78,9 +80,14 @@ def survey(video: Path, person: str | None, sound: Path | None, advance: Callabl
     }
 
 
+def audible(path: Path) -> bool:
+    """Whether there is something to hear, found within a second where there is. Raises BadInput without a sound track."""
+    return any(float(np.abs(block).max(initial=0.0)) > SILENT for block in audio.stream(path))
+
+
 def _listen(path: Path) -> None:
-    """Make sure, within a second, that there is something to hear. Raises BadInput otherwise."""
-    if not any(float(np.abs(block).max(initial=0.0)) > SILENT for block in audio.stream(path)):
+    """Raise BadInput where there is nothing to hear."""
+    if not audible(path):
         raise BadInput(f"{path}: its sound is silent. Give the recording that belongs to it with --sound FILE.")
 
 
