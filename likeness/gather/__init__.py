@@ -115,6 +115,7 @@ def gather(
                 skipped += _commit(folder, batch)
                 progress.advance("clips", len(batch.sources))
             progress.end("clips")
+            _tidy(folder, done)  # what killed workers were writing
         index.make_index(folder)
     return Gathered(Corpus.open(folder), len(todo), skipped, len(sources) - len(todo), time.monotonic() - began)
 
@@ -179,7 +180,8 @@ def batches(sources: Sequence[Source], cores: int) -> list[Batch]:
 def _run(folder: Path, todo: list[Source], points: int, workers: int | None, address: str | None) -> Iterator[Batch]:
     """Every batch when its shard is ready, in the order in which they end. Raises what a worker told."""
     ray = _ray()
-    with _connected(ray, workers, address):
+    # Ray tells of workers that died on standard output, which is for the answer
+    with contextlib.redirect_stdout(sys.stderr), _connected(ray, workers, address):
         cores = int(ray.cluster_resources().get("CPU", 1))
         rows = [{"batch": batch.as_text()} for batch in batches(todo, cores)]
         made = ray.data.from_items(rows, override_num_blocks=len(rows)).map(

@@ -35,8 +35,8 @@ def survey(
     source = probe(video)
     if source.duration_s and source.duration_s < shortest_s:
         raise BadInput(
-            f"{video}: {source.duration_s:.1f} s long. At least {shortest_s:.3g} s of its person speaking are needed; "
-            "for a portrait one to five minutes are best."
+            f"{video}: {source.duration_s:.1f} s long; at least {shortest_s:.3g} s of its person speaking are needed, "
+            "and for a portrait one to five minutes are best."
         )
     if sound is None and not source.has_sound:
         raise BadInput(

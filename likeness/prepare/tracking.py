@@ -126,9 +126,9 @@ def track_landmarks(
 ) -> Motion:
     """`track` from landmarks alone, for who has many videos and no use for pictures.
 
-    Landmarks in the head frame are as good as those of `track` once the skull is laid upon itself; poses stray with the
-    landmarks, for want of flow. Fewer keyframes and rounds: a third of the time. Raises BadInput when fewer than ten
-    frames show a face.
+    Once the skull is laid upon itself (`displacement`), lips correlate with those of `track` by .99 in x and y, .83 in depth
+    (presenter.mp4), the oval by .9; poses stray with the landmarks, for want of flow. Fewer keyframes and rounds than there
+    gain most of a second for a clip of three. Raises BadInput when fewer than ten frames show a face.
     """
     if seen.sum() < FEWEST:
         raise BadInput(f"A face was found in {int(seen.sum())} of {len(seen)} frames; at least {FEWEST} are needed.")

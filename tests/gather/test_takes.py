@@ -87,7 +87,7 @@ def test_what_cannot_be_used_says_why(take, tmp_path):
     empty = [np.full_like(take.images[0], 120)] * 50
     with pytest.raises(BadInput, match="no face"):
         list(takes(write(tmp_path / "nobody.mp4", empty, take.sound), 68, []))
-    with pytest.raises(BadInput, match=r"0\.8 s long. At least 1\.28 s"):
+    with pytest.raises(BadInput, match=r"0\.8 s long; at least 1\.28 s"):
         list(takes(write(tmp_path / "short.mp4", take.images[:20], take.sound), 68, []))
     images = [image if t % 25 else empty[0] for t, image in enumerate(take.images[:75])]
     notes: list[str] = []
