@@ -114,7 +114,7 @@ class Stream(IterableDataset):
     Shards come in random order and samples are drawn from a buffer of `buffer` of them; the same `seed` gives the same
     order, each epoch another; None: as stored. `part` is (rank, ranks) of distributed training; a `DataLoader`'s workers
     share the part of their rank. With fewer shards than readers everybody reads all and takes every so many-th sample.
-    `epochs` None: without end.
+    `epochs` None: without end, but for a reader that never gets anything.
     """
 
     corpus: Corpus
@@ -128,18 +128,33 @@ class Stream(IterableDataset):
     def __iter__(self) -> Iterator[Sample]:
         epoch = 0
         while self.epochs is None or epoch < self.epochs:
-            yield from self._epoch(epoch)
+            given = 0
+            for sample in self._epoch(epoch):
+                given += 1
+                yield sample
             epoch += 1
-            if self.epochs is None and not self.corpus.samples(self.split):
+            if self.epochs is None and not given and not self._ever():
                 return
+
+    def _ever(self) -> bool:
+        """Whether a reader that got nothing in an epoch may get something in another: where shards are dealt out anew, and
+        there is a sample at all."""
+        dealt = self.seed is not None and len(self._found()) >= self._readers()[0]
+        return dealt and self.corpus.samples(self.split) > 0
+
+    def _found(self) -> list[Path]:
+        return sorted((self.corpus.folder / "shards").glob(f"{self.split}-*.tar"))
+
+    def _readers(self) -> tuple[int, int]:
+        """How many there are, and which this is."""
+        worker = get_worker_info()
+        workers, mine = (worker.num_workers, worker.id) if worker else (1, 0)
+        return self.part[1] * workers, self.part[0] * workers + mine
 
     def _epoch(self, epoch: int) -> Iterator[Sample]:
         random = None if self.seed is None else np.random.default_rng([self.seed, epoch])
-        found = sorted((self.corpus.folder / "shards").glob(f"{self.split}-*.tar"))
+        found, (readers, mine) = self._found(), self._readers()
         order = np.arange(len(found)) if random is None else random.permutation(len(found))
-        worker = get_worker_info()
-        workers, mine = (worker.num_workers, worker.id) if worker else (1, 0)
-        readers, mine = self.part[1] * workers, self.part[0] * workers + mine
         whole = len(found) >= readers
         places = order[mine::readers] if whole else order
         every = 1 if whole else readers

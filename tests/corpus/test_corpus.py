@@ -111,6 +111,17 @@ def test_order_is_by_seed_and_epoch(folder):
     assert first != second and sorted(first) == sorted(second)
 
 
+@settings(max_examples=20, deadline=None)
+@given(ranks=st.integers(1, 99), seed=st.one_of(st.none(), st.integers(0, 99)), data=st.data())
+def test_who_never_gets_anything_is_not_kept_waiting(folder, ranks, seed, data):
+    """Of an endless stream, too; who gets something in one epoch gets more in the next."""
+    corpus, rank = Corpus.open(folder), data.draw(st.integers(0, ranks - 1))
+    endless = corpus.stream("train", seed=seed, part=(rank, ranks), epochs=None)
+    once = [sample["key"] for sample in corpus.stream("train", seed=seed, part=(rank, ranks))]
+    taken = [sample["key"] for _, sample in zip(range(len(once) + 3), endless)]
+    assert taken[: len(once)] == once and (len(taken) == len(once) + 3 or not (once or taken))
+
+
 def test_workers_of_a_loader_share_the_samples(folder):
     corpus = Corpus.open(folder)
     loader = DataLoader(corpus.stream("train"), batch_size=None, num_workers=2)
