@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from likeness.camera import Camera
 from likeness.clip import Motion, landmarks_from_pixels
 from likeness.errors import BadInput
 from likeness.prepare.anchors import Ties, add_ties, tie
-from likeness.prepare.bundle import Fit, Shape, View, adjust, first_view, keyframes, solve_frames
+from likeness.prepare.bundle import KEYFRAMES, ROUNDS, Fit, Shape, View, adjust, first_view, keyframes, solve_frames
 from likeness.prepare.expression import express
 from likeness.prepare.flow import FACE_PX, GAPS, Flow, ImageAt, follow
 from likeness.prepare.generic_face import generic_face
@@ -70,22 +70,11 @@ def track(
     """
     pixels = np.asarray(pixels, np.float32)
     seen = np.asarray(seen, bool) & np.isfinite(pixels).all((1, 2))
-    if seen.sum() < FEWEST:
-        raise BadInput(
-            f"A face was found in {int(seen.sum())} of {len(seen)} frames; at least {FEWEST} are needed. "
-            "Use a video in which the face is visible and larger than a fifth of the picture."
-        )
     prior = Camera(focal_prior, centre, size)
-    shape, camera = adjust(pixels[keyframes(seen)], prior)
-    frames = np.flatnonzero(seen)
     pieces = cut(len(seen), scenes, breaks)
-    fit = _fit(pixels[frames], shape, camera)
-    rough = spread(fit, frames, len(seen), pieces)
+    frames, shape, camera, fit, rough, precision, scale_px = _rough(pixels, seen, prior, pieces)
     flow, near = _flow(pixels, frames, fit, shape, pieces, image_at)
     judge = np.arange(len(flow)) % HELD_OUT == 0
-    scale_px = max(float(np.median(np.ptp(pixels[frames, :, 0], axis=1))) / FACE_PX, 0.5)
-    precision = np.zeros((len(seen), 6, 6))
-    precision[frames] = fit.precision
     view = _steady(rough, precision, flow[~judge], near[~judge], camera, pieces, scale_px)
     ties = tie(
         pixels, frames, view, precision, partial(_depth_of, pixels, frames, fit, shape, view), camera, image_at, scale_px
@@ -130,19 +119,49 @@ def track_landmarks(
     (presenter.mp4), the oval by .9; poses stray with the landmarks, for want of flow. Fewer keyframes and rounds than there
     gain most of a second for a clip of three. Raises BadInput when fewer than ten frames show a face.
     """
-    if seen.sum() < FEWEST:
-        raise BadInput(f"A face was found in {int(seen.sum())} of {len(seen)} frames; at least {FEWEST} are needed.")
     prior = Camera(focal_prior, centre, size)
-    shape, camera = adjust(pixels[keyframes(seen, LIGHT_KEYFRAMES)], prior, LIGHT_ROUNDS)
+    frames, shape, camera, fit, rough, precision, scale_px = _rough(pixels, seen, prior, pieces, LIGHT_KEYFRAMES, LIGHT_ROUNDS)
+    none = Flow(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 2)), np.zeros((0, 2)))
+    view = _steady(rough, precision, none, np.zeros(0), camera, pieces, scale_px)
+    fit = solve_frames(pixels[frames], shape, camera, view[frames], fit.coefficients, 2, pose_free=False)
+    return _motion(pixels, frames, shape, fit, view, camera, pieces)
+
+
+class _Rough(NamedTuple):
+    """A clip by its landmarks alone, every frame for itself."""
+
+    frames: Int[np.ndarray, " s"]
+    """Those with a face."""
+    shape: Shape
+    camera: Camera
+    fit: Fit
+    view: View
+    precision: Float[np.ndarray, "t 6 6"]
+    scale_px: float
+    """Size of the face against the usual one."""
+
+
+def _rough(
+    pixels: Float[np.ndarray, "t 478 2"],
+    seen: Bool[np.ndarray, " t"],
+    prior: Camera,
+    pieces: list[tuple[int, int]],
+    keys: int = KEYFRAMES,
+    rounds: int = ROUNDS,
+) -> _Rough:
+    """Shape and camera from some keyframes, then a pose a frame. Raises BadInput when too few frames show a face."""
+    if seen.sum() < FEWEST:
+        raise BadInput(
+            f"A face was found in {int(seen.sum())} of {len(seen)} frames; at least {FEWEST} are needed. "
+            "Use a video in which the face is visible and larger than a fifth of the picture."
+        )
+    shape, camera = adjust(pixels[keyframes(seen, keys)], prior, rounds)
     frames = np.flatnonzero(seen)
     fit = _fit(pixels[frames], shape, camera)
     precision = np.zeros((len(seen), 6, 6))
     precision[frames] = fit.precision
     scale_px = max(float(np.median(np.ptp(pixels[frames, :, 0], axis=1))) / FACE_PX, 0.5)
-    none = Flow(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 2)), np.zeros((0, 2)))
-    view = _steady(spread(fit, frames, len(seen), pieces), precision, none, np.zeros(0), camera, pieces, scale_px)
-    fit = solve_frames(pixels[frames], shape, camera, view[frames], fit.coefficients, 2, pose_free=False)
-    return _motion(pixels, frames, shape, fit, view, camera, pieces)
+    return _Rough(frames, shape, camera, fit, spread(fit, frames, len(seen), pieces), precision, scale_px)
 
 
 def cut(length: int, scenes: list[tuple[int, int]], breaks: list[int]) -> list[tuple[int, int]]:
