@@ -31,9 +31,9 @@ class Delivery:
     fov: float | None = None
     """Vertical field of view in degrees, at most the clip's: smaller is nearer. None: the clip's."""
     appearance: Literal["mean"] | int = "mean"
-    """Light, where a method (radnerf) knows it: of the N-th frame of its training, from 0; or the mean of all."""
+    """Light, where a method (radnerf, geneface) knows it: of the N-th frame of its training, from 0; or the mean of all."""
     quick: bool = False
-    """Draw faster at some quality, where a method (radnerf) can: what speech changes little is worked out once and kept."""
+    """Draw faster at some quality, where a method (radnerf, geneface) can: what changes little is worked out once and kept."""
     close_in_silence: bool = True
     """Whether the mouth closes when nobody speaks."""
     blink_seed: int = 0

@@ -14,13 +14,12 @@ from likeness.methods.radnerf.head import Head
 from likeness.methods.radnerf.layouts import LEAVE, recognise
 from likeness.methods.radnerf.lesson import Lesson
 from likeness.methods.radnerf.model import Model
-from likeness.methods.radnerf.occupancy import ever_seen, near_the_head
 from likeness.methods.radnerf.original import adopt
-from likeness.methods.radnerf.stages import settle, train_head, tune_lips
 from likeness.methods.radnerf.start import Beginning, beginning, take_over
 from likeness.nn.audio_code import AudioCode, hearing
 from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.performing import stage_of, training_frames
+from likeness.nn.radiance import stages
 from likeness.nn.torso import Torso
 from likeness.nn.torso_field import TorsoField
 from likeness.nn.voice import HEARING, Voice
@@ -67,25 +66,14 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), start: 
 
 def _head(lesson: Lesson, begin: Beginning | None = None) -> Head:
     """All stages that are still to be done; `begin` holds what a new head begins with."""
-    run, config = lesson.run, lesson.config
-    if run.resumed:
-        head = Head.restored(config, run.resumed)
-    else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            head = Head(config, len(lesson.frames))
+    head = stages.begin(Head, lesson)
+    if not lesson.run.resumed:
         if begin is not None:
             take_over(head, begin, lesson.rig)
-        found = near_the_head(lesson.clip, lesson.rig, lesson.frames, config.seed) if config.seeded else None
-        head.occupancy.become(ever_seen(lesson.clip, lesson.frames) if found is None else found)
         if isinstance(head.code, AudioCode):
             statistics = Statistics.of(lesson.heard)
             head.code.mean.copy_(statistics.mean)
             head.code.std.copy_(statistics.std)
     head.follow(lesson.rig)
-    if not run.done("head"):
-        train_head(head, lesson)
-    if not run.done("lips"):
-        tune_lips(head, lesson)
-    settle(head, lesson)
+    stages.learn(head, lesson)
     return head
