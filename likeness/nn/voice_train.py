@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from likeness import mesh
-from likeness.audio import ROWS_PER_FRAME
+from likeness.audio import ROWS_PER_FRAME, Hearing
 from likeness.clip import Clip
 from likeness.errors import BadInput
 from likeness.nn.voice import FAMILIES, HEARING, SPREAD_FLOOR, Family, Memory, Voice, voice_distance
@@ -176,14 +176,23 @@ def _solve(gram: Float[Tensor, "keys keys"], pull: Float[Tensor, "keys lips"]) -
 def calibrate(
     voice: Voice, rig: Rig, family: Family, guess: Float[Tensor, "frames lips"], real: Float[Tensor, "frames lips"]
 ) -> tuple[float, float]:
+    """Set a family's `calibration`. Both arguments lack the bias. Returns the opening's r and the ratio before."""
+    bias = voice.memory(family).bias
+    matrix, r, ratio = calibration(rig, bias, guess, real)
+    voice.calibration[FAMILIES.index(family)] = matrix
+    return r, ratio
+
+
+def calibration(
+    rig: Rig, bias: Float[Tensor, " lips"], guess: Float[Tensor, "frames lips"], real: Float[Tensor, "frames lips"]
+) -> tuple[Float[Tensor, "lips lips"], float, float]:
     """What makes guesses for frames left out fit the real lips best, and open them as much as the real ones.
 
     Each coefficient counts as far as it was right (its least-squares slope, 0 to 1). Regression moves only as much as it is
     sure of: movement is then added along what the real lips do when they open, until the opening moves RATIO as much as
     the real one. Over three clips the lips' error at RATIO is .90 of that with all coefficients enlarged alike.
-    Both arguments lack the bias. Returns r and the ratio before.
+    `guess` and `real` lack the bias. Returns the matrix, and the opening's r and the ratio before.
     """
-    bias = voice.memory(family).bias
     truth, plain = opening(rig, real + bias), opening(rig, guess + bias)
     slopes = ((guess * real).sum(0) / guess.square().sum(0).clamp_min(1e-9)).clamp(0, 1)
     centred = truth - truth.mean()
@@ -199,8 +208,7 @@ def calibrate(
         push = (low + high) / 2
         moves = opening(rig, guess @ matrix(push) + bias).std()
         low, high = (push, high) if moves < RATIO * truth.std() else (low, push)
-    voice.calibration[FAMILIES.index(family)] = matrix(low)
-    return float(correlation(plain, truth)), float(plain.std() / truth.std())
+    return matrix(low), float(correlation(plain, truth)), float(plain.std() / truth.std())
 
 
 def opening(rig: Rig, lips: Float[Tensor, "time lips"]) -> Float[Tensor, " time"]:
@@ -215,14 +223,15 @@ def correlation(a: Float[Tensor, " time"], b: Float[Tensor, " time"]) -> Float[T
     return (a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12)
 
 
-def silences(features: Float[Tensor, "rows dim"]) -> Float[Tensor, "silence dim"]:
+def silences(features: Float[Tensor, "rows dim"], hearing: Hearing = HEARING) -> Float[Tensor, "silence dim"]:
     """Stretches of silence, from the clip's quietest rows down to digital silence, as long as windows: without them the
-    mouth hangs open at its mean where nothing is heard (5 mm on presenter.mp4)."""
+    mouth hangs open at its mean where nothing is heard (5 mm on presenter.mp4). Columns: mel, phones, then others, which
+    stay as in the quietest rows. `hearing`: whose past and future are round the SILENCE_FRAMES of each level."""
     quiet = features[features[:, :BANDS].mean(1).argsort()[: max(HEARING.rows, len(features) // 50)]].mean(0)
     nothing = torch.full((len(PHONES),), float(np.log(PROBABILITY_FLOOR)))
     nothing[PHONES.index("SIL")] = float(np.log(1 + PROBABILITY_FLOOR))
-    digital = torch.cat([torch.full((BANDS,), float(np.log(FLOOR))), nothing])
+    digital = torch.cat([torch.full((BANDS,), float(np.log(FLOOR))), nothing, quiet[BANDS + len(PHONES) :]])
     levels = [quiet + share * (digital - quiet) for share in SILENCES for _ in range(SILENCE_FRAMES)]
     rows = torch.stack(levels).repeat_interleave(ROWS_PER_FRAME, 0)  # windows overlap into the next level: no harm
-    before, after = HEARING.past * ROWS_PER_FRAME, HEARING.future * ROWS_PER_FRAME
+    before, after = hearing.past * ROWS_PER_FRAME, hearing.future * ROWS_PER_FRAME
     return torch.cat([rows[:1].expand(before, -1), rows, rows[-1:].expand(after, -1)])
