@@ -9,6 +9,8 @@ from typing import Literal
 
 from likeness.errors import BadInput
 
+MOST_SEED = (1 << 64) - 1
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -38,6 +40,10 @@ class Delivery:
     """Whether the mouth closes when nobody speaks."""
     blink_seed: int = 0
     """Of the times of the blinks."""
+    temperature: float = 0.0
+    """Where a portrait's motion comes from a generator: how freely it varies, 0 the likeliest motion, 1 as learned."""
+    motion_seed: int = 0
+    """Of what varies under --temperature."""
 
     def check_numbers(self) -> None:
         """Raise BadInput for what no head or camera can do."""
@@ -48,6 +54,8 @@ class Delivery:
             ("fov", self.fov, 1, 179),
             ("appearance", self.appearance, 0, math.inf),
             ("blink_seed", self.blink_seed, 0, math.inf),
+            ("temperature", self.temperature, 0, 10),
+            ("motion_seed", self.motion_seed, 0, MOST_SEED),
         ):
             if isinstance(value, float | int) and not low <= value <= high:
                 raise BadInput(f"{name} is {value}; it must lie between {low} and {high}.")

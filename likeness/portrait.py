@@ -60,6 +60,12 @@ class Heard:
     """Whether the speaker is the person of the portrait."""
     amplitude: float = 1.0
     """Factor on mouth movement round the rest position."""
+    start: int = 0
+    """Number of the first of the T frames in the sound: what noise hangs on where motion comes from a generator."""
+    temperature: float = 0.0
+    """Spread of that noise; 0 the likeliest motion."""
+    seed: int = 0
+    """Of that noise."""
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,9 @@ class Speech:
             activity=activity if self.delivery.close_in_silence else torch.ones_like(activity),
             voice=self.voice,
             amplitude=self.delivery.amplitude,
+            start=start,
+            temperature=self.delivery.temperature,
+            seed=self.delivery.motion_seed,
         )
         return self.portrait.listen(heard)
 
