@@ -20,6 +20,8 @@ class Delivery:
     """Whether the speaker is the person of the portrait. auto: by the sound's likeness to the clip's."""
     amplitude: float = 1.0
     """Factor on the movement of the mouth."""
+    projection: float = 0.0
+    """How far lips are brought onto what the person was seen to do: 0 not at all, 1 wholly (locally linear embedding)."""
     pose: Literal["clip", "fixed", "orbit"] | str | Path = "clip"
     """Head movement: the portrait's own; none; orbit[:DEGREES[:SECONDS]]; another clip's folder; a .csv, .npy or .json file."""
     smooth: float = 1.0
@@ -49,6 +51,7 @@ class Delivery:
         """Raise BadInput for what no head or camera can do."""
         for name, value, low, high in (
             ("amplitude", self.amplitude, 0, 10),
+            ("projection", self.projection, 0, 1),
             ("smooth", self.smooth, 0, 1000),
             ("eyes", self.eyes, 0, 1),
             ("fov", self.fov, 1, 179),

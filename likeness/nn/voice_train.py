@@ -53,7 +53,7 @@ class Lesson:
     @staticmethod
     def of(clip: Clip, rig: Rig, frames: np.ndarray) -> Lesson:
         """`frames`, and the seen frames of other scenes with the same face. Those whose window reaches over a cut or a jump
-        do not count, since sound breaks there too."""
+        do not count, since sound breaks there too. Raises BadInput when too few are left to learn from."""
         parts = [np.asarray(clip.features(name)[: len(clip) * ROWS_PER_FRAME], np.float32) for name in HEARING.features]
         features = torch.from_numpy(np.concatenate(parts, axis=1))
         asked = np.zeros(len(clip), bool)
@@ -65,6 +65,11 @@ class Lesson:
         for jump in clip.breaks:
             usable[max(0, jump - HEARING.future) : jump + HEARING.past] = False
         usable &= clip.seen.numpy()
+        if (judged := int((usable & asked).sum())) < MIN_FRAMES:
+            raise BadInput(
+                f"{clip.folder}: only {judged} frames to learn the voice from, and {MIN_FRAMES} are the least. "
+                "Use a longer video, or one with fewer cuts."
+            )
         lips = rig.encode(clip.motion)[:, :LIP_COEFFICIENTS]
         return Lesson(features, lips, usable, usable & asked)
 
@@ -88,11 +93,6 @@ def train_voice(clip: Clip, rig: Rig, frames: np.ndarray, run: Run) -> Voice:
     Raises BadInput when too few frames are left to learn from.
     """
     lesson = Lesson.of(clip, rig, frames)
-    if lesson.judged.sum() < MIN_FRAMES:
-        raise BadInput(
-            f"{clip.folder}: only {lesson.judged.sum()} frames to learn the voice from, and {MIN_FRAMES} are the least. "
-            "Use a longer video, or one with fewer cuts."
-        )
     voice = begin(lesson, rig)
     for step in run.steps("voice", len(FAMILIES)):
         r, ratio = fit(voice, lesson, rig, FAMILIES[step])
@@ -124,6 +124,13 @@ def begin(lesson: Lesson, rig: Rig) -> Voice:
 def fit(voice: Voice, lesson: Lesson, rig: Rig, family: Family) -> tuple[float, float]:
     """Fill a family's memory and set its calibration. Returns, from blocks left out in turn, the opening's correlation
     and the ratio of its standard deviation to the real one before the calibration."""
+    guess = remember(voice, lesson, rig, family)
+    real = lesson.lips[torch.from_numpy(lesson.judged)] - voice.memory(family).bias
+    return calibrate(voice, rig, family, guess, real)
+
+
+def remember(voice: Voice, lesson: Lesson, rig: Rig, family: Family) -> Float[Tensor, "judged lips"]:
+    """Fill a family's memory. Returns what each judged frame gets when it is left out, without the bias, not calibrated."""
     statistics = Statistics.of(lesson.features)
     stretch = HEARING.window(lesson.features, 0, len(lesson.lips))
     windows = voice.windows(stretch, statistics.mean, statistics.std, family)
@@ -138,8 +145,7 @@ def fit(voice: Voice, lesson: Lesson, rig: Rig, family: Family) -> tuple[float, 
     typical = torch.cdist(inputs[::7].double(), inputs[::7].double()).square().median()
     memory.sharpness.fill_(SHARPNESS[family] / float(typical.clamp_min(1e-6)))
     guess = regress(memory, inputs, target.double(), lesson, chosen, RIDGE[family])
-    judged = torch.from_numpy(lesson.judged)[chosen]
-    return calibrate(voice, rig, family, guess[judged], target[: len(chosen)][judged])
+    return guess[torch.from_numpy(lesson.judged)[chosen]]
 
 
 def regress(

@@ -19,6 +19,7 @@ from likeness.methods.radnerf.field import Said
 from likeness.methods.radnerf.head import Head
 from likeness.methods.radnerf.occupancy import BOUND, CELLS, UNIT
 from likeness.methods.radnerf.volume import Rays, Seen, glance
+from likeness.nn.adaptation.speaker import Speaker, blank_voice, sizes_of
 from likeness.nn.performing import Performer
 from likeness.nn.voice import Voice
 from likeness.portrait import Layer, header_hearing
@@ -32,7 +33,7 @@ class Model(Performer):
 
     method = "radnerf"
 
-    def __init__(self, config: Config, hearing: Hearing, head: Head, voice: Voice | None) -> None:
+    def __init__(self, config: Config, hearing: Hearing, head: Head, voice: Voice | Speaker | None) -> None:
         super().__init__()
         self.config, self.hearing = config, hearing
         self.head = head
@@ -127,13 +128,13 @@ class Model(Performer):
         super().furnish(header, tensors)
         self.head.follow(self.rig)
 
-    def sizes(self) -> dict[str, int]:
-        return {"frames": len(self.head.appearance), "voice": 0 if self.voice is None else len(self.voice)}
+    def sizes(self) -> dict[str, Any]:
+        return {"frames": len(self.head.appearance), "voice": 0 if self.voice is None else sizes_of(self.voice)}
 
     @classmethod
     def blank(cls, header: Mapping[str, Any]) -> Model:
         sizes = header["sizes"]
         words: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["config"].items()}
         config = Config(**words)
-        voice = Voice(sizes["voice"]) if config.conditioning == "motion" else None
+        voice = blank_voice(sizes["voice"]) if config.conditioning == "motion" else None
         return cls(config, header_hearing(header), Head(config, sizes["frames"]), voice)

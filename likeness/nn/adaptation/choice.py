@@ -5,8 +5,9 @@ ones collapse: one mouth whatever is said. Here every evaluation is a row of a c
 
     score = mse / mse_0 + |D(own) - ½| + |D(adapted) - ½| (+ sync / sync_0 where there is an expert)
 
-among those whose opening moves between LEAST and MOST times as much as the generic motion's; the earliest of equals. Row 0 is the
-net that does nothing, so that there always is one. Training stops when PATIENCE rows in a row were no better than the best before.
+among those whose opening moves between LEAST and MOST times as much as the generic motion's; the earliest of equals. Row 0 is
+the net that does nothing, so that there always is one. Training stops when PATIENCE rows in a row were no better than the best
+before.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 COLUMNS = ("step", "own", "adapted", "mse", "sync", "opening")
-"""Of a curve: step, running means of the critic's verdict on the person's own and on adapted motion, validation error, sync loss
-(0 without an expert), and the opening's standard deviation over the generic motion's."""
+"""Of a curve: step, running means of the critic's verdict on the person's own and on adapted motion, validation error, sync
+loss (0 without an expert), and the opening's standard deviation over the generic motion's."""
 LEAST, MOST = 0.7, 1.3
 PATIENCE = 3
 

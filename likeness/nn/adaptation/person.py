@@ -1,21 +1,19 @@
 """What adaptation knows of a person: mouth and jaw as displacement, the rig's lips that go with them, and distances to them.
 
 A generic generator speaks in displacement of 68 landmarks, centimetres (`likeness.displacement`); portraits are moved by the
-rig's lip coefficients. Of the 68 only MOUTH and JAW are taken: brows and eyes cannot be known from sound, and a critic would tell
-a generated face by them alone. (GeneFace adapts all 68.)
+rig's lip coefficients. Of the 68 only MOUTH and JAW are taken: brows and eyes cannot be known from sound, and a critic would
+tell a generated face by them alone. (GeneFace adapts all 68.)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor, nn
 
-from likeness.audio import Hearing
 from likeness.clip import Clip
 from likeness.displacement import CM, JAW, MOUTH, POINTS_68, displacement
 from likeness.errors import BadInput
@@ -29,24 +27,6 @@ INNER_LIPS = (62 - MOUTH.start, 66 - MOUTH.start)
 """The middles of the inner lips among POINTS."""
 READING_PENALTY = 1e-3  # of the variance: 111 coordinates of 8 coefficients depend on each other
 STILL_CM = 1e-3  # landmarks that move less in all frames are none
-
-
-class Generic(Protocol):
-    """A generator of an average speaker's motion, such as `likeness.nn.generator.Generator`."""
-
-    hearing: Hearing
-
-    def moves(
-        self,
-        features: Float[Tensor, "rows dim"],
-        mean: Float[Tensor, " dim"],
-        std: Float[Tensor, " dim"],
-        start: int = 0,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> Float[Tensor, "time 68 3"]:
-        """Displacement of the 68 landmarks in the frames in the middle of a stretch, centimetres."""
-        ...
 
 
 def flat(moves: Float[Tensor, "time 68 3"]) -> Float[Tensor, "time width"]:

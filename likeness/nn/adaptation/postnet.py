@@ -1,13 +1,15 @@
 """Post-net: generic motion to a person's, a residual convolutional net; and the critic that tells one from the other.
 
 GeneFace (Ye et al. 2023), section "domain adaptive post-net". Sizes are its own; three things are not:
-- Each frame is normalised by itself (LayerNorm). Batch statistics of a person's track and of generic motion would be two, and one
-  blend of them is used afterwards.
+- Each frame is normalised by itself (LayerNorm). Batch statistics of a person's track and of generic motion would be two, and
+  one blend of them is used afterwards.
 - Convolutions see real neighbours only, never padding: a stretch is CONTEXT frames longer on both sides than what comes out.
 - It begins as the identity: the last layer is zero.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -42,7 +44,7 @@ class PostNet(nn.Module):
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
         widths = (width, 128, 128, 128, 256, 256, 256, 128)
-        self.blocks = nn.Sequential(*(Block(a, b) for a, b in zip(widths[:-1], widths[1:])))
+        self.blocks = nn.Sequential(*(Block(a, b) for a, b in pairwise(widths)))
         self.out = nn.Linear(widths[-1], width)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -61,7 +63,7 @@ class Critic(nn.Module):
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
         widths = (width, 128, 256, 256, 128)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:]))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.out = nn.Linear(widths[-1], 1, bias=False)
         self.register_buffer("scale", torch.ones(1))
 

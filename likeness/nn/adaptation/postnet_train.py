@@ -72,7 +72,9 @@ Sync = Callable[[Float[Tensor, "batch time width"], Sequence[tuple[int, int]]], 
 class Training:
     """Everything that the next step depends on."""
 
-    def __init__(self, track: Track, sounds: Sequence[Float[Tensor, "time width"]], settings: Settings, sync: Sync | None) -> None:
+    def __init__(
+        self, track: Track, sounds: Sequence[Float[Tensor, "time width"]], settings: Settings, sync: Sync | None
+    ) -> None:
         self.track, self.settings, self.sync = track, settings, sync
         self.sounds = [sound for sound in sounds if len(sound) >= settings.frames + 2 * CONTEXT]
         if not self.sounds:
@@ -230,3 +232,11 @@ def train_postnet(
     run.finish(before | {f"postnet.best.{key}": value for key, value in training.best.items()})
     training.net.load_state_dict(training.best)
     return training.net.eval().requires_grad_(False), training.curve
+
+
+def restored(tensors: dict[str, Tensor]) -> PostNet:
+    """The post-net that a finished stage left in a run."""
+    net = PostNet()
+    prefix = "postnet.best."
+    net.load_state_dict({key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)})
+    return net.eval().requires_grad_(False)

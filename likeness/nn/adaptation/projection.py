@@ -1,8 +1,8 @@
 """Projection onto what a person was seen to do: locally linear embedding (Roweis & Saul 2000) as GeneFace++ uses it.
 
 A row x is replaced by the mixture of its K nearest rows of the person that is nearest to it: with b_1 the nearest, B = x - b_1
-and A = [b_2 - b_1 ... b_K - b_1], w_2..K = (AᵀA + λ tr(AᵀA)/(K-1) I)⁻¹ AᵀB and w_1 = 1 - Σ w_2..K. Then x' = (1 - ρ) x + ρ Σ w_k b_k,
-ρ being the *share*.
+and A = [b_2 - b_1 ... b_K - b_1], w_2..K = (AᵀA + λ tr(AᵀA)/(K-1) I)⁻¹ AᵀB and w_1 = 1 - Σ w_2..K. Then
+x' = (1 - ρ) x + ρ Σ w_k b_k, ρ being the *share*.
 
 Where the original fails, this differs: λ keeps duplicates from making AᵀA singular; weights, which reached -0.8 to 1.28, are
 brought onto the simplex, so that x' lies within the person's rows; rows are frames at least APART frames from each other, since

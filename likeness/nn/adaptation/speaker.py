@@ -1,7 +1,7 @@
 """Speaker: a portrait's voice that also knows how people in general speak.
 
-It holds a frozen generator of generic motion, the person's own `Voice`, and adapters from generic motion to the person's lips. Each
-family, own and other voices, is spoken by one *source*:
+It holds a frozen generator of generic motion, the person's own `Voice`, and adapters from generic motion to the person's lips.
+Each family, own and other voices, is spoken by one *source*:
 
     voice        the person's own network alone
     ridge        generic motion through the ridge adapter
@@ -128,9 +128,7 @@ class Speaker(nn.Module):
         if source == "voice":
             return self.voice(replace(near, amplitude=1.0))
         adapter = self.adapter(source)
-        moves = self.generator.moves(
-            near.features, near.mean, near.std, near.start - adapter.past, near.temperature, near.seed
-        )
+        moves = self.generator.moves(near.features, near.mean, near.std, near.start - adapter.past, near.temperature, near.seed)
         return adapter(flat(moves))
 
     def recognise(self, mean: Float[Tensor, " dim"], std: Float[Tensor, " dim"]) -> Family:
@@ -154,9 +152,7 @@ class Speaker(nn.Module):
         try:
             generator = Generator(from_dictionary(dict(sizes["generator"])))
             count, manifold = int(sizes["voice"]), int(sizes["manifold"])
-            return Speaker(
-                Voice(count), generator, manifold, sizes["chosen"], float(sizes["sigma"]), bool(sizes["postnet"])
-            )
+            return Speaker(Voice(count), generator, manifold, sizes["chosen"], float(sizes["sigma"]), bool(sizes["postnet"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadInput(f"the portrait's speaker cannot be laid out ({error!r}). Train it again.") from error
 
