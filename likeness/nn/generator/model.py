@@ -131,7 +131,6 @@ class Generator(nn.Module):
         widest = Reach(max(by_prior.before, direct.before), max(by_prior.after, direct.after))
         return widest.plus(self.ears.reach)
 
-    @torch.no_grad()
     def moves(
         self,
         features: Float[Tensor, "rows dim"],
@@ -156,13 +155,19 @@ class Generator(nn.Module):
             )
         was = self.training
         self.eval()
-        heard = columns(features, mean.float(), std.float(), self.settings)[None]
-        wanted = Span(start, start + frames - need)
-        condition, origin = self.ears(heard), start - self.hearing.past + self.ears.reach.before
-        z, latents = self._imagine(condition, origin, wanted, temperature, seed)
-        made = self._decode(z, latents, condition, origin, wanted)[0]
+        with torch.no_grad():
+            heard = columns(features, mean.float(), std.float(), self.settings)[None]
+            made = self._perform(heard, start, temperature, seed)[0]
         self.train(was)
         return made
+
+    def _perform(
+        self, heard: Float[Tensor, "1 frames columns"], start: int, temperature: float, seed: int
+    ) -> Float[Tensor, "1 time 68 3"]:
+        wanted = Span(start, start + heard.shape[1] - self.hearing.past - self.hearing.future)
+        condition, origin = self.ears(heard), start - self.hearing.past + self.ears.reach.before
+        z, latents = self._imagine(condition, origin, wanted, temperature, seed)
+        return self._decode(z, latents, condition, origin, wanted)
 
     def _imagine(
         self, condition: Float[Tensor, "1 cond frames"], origin: int, wanted: Span, temperature: float, seed: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from likeness.nn.generator.model import OUT, POINTS, Generator
 from likeness.nn.generator.settings import Training
 
 
+@runtime_checkable
 class Expert(Protocol):
     """A sync expert, which does not learn here."""
 

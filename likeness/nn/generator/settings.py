@@ -74,15 +74,15 @@ class Settings:
     width: int = 64
     """Channels of posterior and decoder."""
     kernel: int = 3
-    posterior_layers: int = 4
-    decoder_layers: int = 4
+    posterior_layers: int = 3
+    decoder_layers: int = 3
     dilation_base: int = 2
     """Layer i of a stack has dilation base^i; 1: none, as GeneFace's released configuration has it."""
     decoder_ahead: int | None = 2
     flows: int = 4
     """Couplings of the prior."""
     flow_width: int = 32
-    flow_layers: int = 2
+    flow_layers: int = 1
     flow_kernel: int = 3
     flow_ahead: int | None = 0
     """In latents."""

@@ -66,7 +66,7 @@ def make_corpus(folder: Path, people: tuple[str, ...] = ("ann", "ben", "ola", "z
     for number, person in enumerate(people):
         source = Source(f"/videos/{person}/1.mp4", person)
         takes = [
-            Take(100 * i, _arrays(32 + 5 * i + number, 10 * number + i), Offset(0, 0.3, 0, np.zeros(1), 0.2))
+            Take(100 * i, _arrays(32 + 5 * i + number, 10 * number + i), Offset(0.0, 0.3, 0.0, np.zeros(1), 0.2))
             for i in range(samples)
         ]
         clip = {"id": source.id, "video": source.video, "speaker": person, "skipped": "", "notes": []}
