@@ -60,6 +60,14 @@ class Heard:
     """Whether the speaker is the person of the portrait."""
     amplitude: float = 1.0
     """Factor on mouth movement round the rest position."""
+    projection: float = 0.0
+    """How far lips are brought onto what the person was seen to do: 0 not at all, 1 wholly."""
+    start: int = 0
+    """Number of the first of the T frames in the sound: what noise hangs on where motion comes from a generator."""
+    temperature: float = 0.0
+    """Spread of that noise; 0 the likeliest motion."""
+    seed: int = 0
+    """Of that noise."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +164,8 @@ class Portrait(nn.Module, ABC):
         return False
 
     @abstractmethod
-    def sizes(self) -> dict[str, int]:
-        """What `blank` needs to lay out the tensors."""
+    def sizes(self) -> dict[str, Any]:
+        """What `blank` needs to lay out the tensors, as JSON holds it."""
 
     @classmethod
     @abstractmethod

@@ -5,47 +5,55 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from likeness.clip import Clip
+from likeness.corpus import Corpus
 from likeness.methods.geneface.config import Config, preset
 from likeness.methods.geneface.head import Head
 from likeness.methods.geneface.lesson import Lesson
-from likeness.methods.geneface.model import AROUND, Model
+from likeness.methods.geneface.model import Model, around
+from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
 from likeness.nn.perceptual import perceptual_loss
-from likeness.nn.performing import stage_of, training_frames
+from likeness.nn.performing import finish, stage_of, training_frames
 from likeness.nn.radiance import stages
 from likeness.nn.torso import Torso
-from likeness.nn.voice import Voice
-from likeness.nn.voice_train import train_voice
 from likeness.rig import Rig
-from likeness.run import CHECKPOINT, Run
+from likeness.run import Run
 
-__all__ = ["Config", "Model", "preset", "train"]
+__all__ = ["Config", "Model", "preset", "pretrain", "train"]
 
 
-def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Model:
+def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), motion: str | os.PathLike | None = None) -> Model:
     """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
+    `motion`: a generator of motion (motion.safetensors) that shall speak for the person, too.
 
     Raises BadInput when the clip shows the face in under 100 training frames.
     """
     out = Path(out)
-    frames = training_frames(clip, AROUND)
+    generator = generator_of(motion)
+    frames = training_frames(clip, learns_from(generator))
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
-    settings = {**asdict(config), **clip.identity, "perceptual": distance.name}
+    settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generator)}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames)
         head = _head(Lesson(clip, rig, frames, config, run, distance))
-        voice = train_voice(clip, rig, frames, run) if not run.done("voice") else Voice.restored(run.resumed)
-        model = Model(config, AROUND, head, voice)
-        model.rig = rig
-        model.stage = stage_of(clip, config.size, torso)
-        model.eval().save(out)
-        run.clear("pictures-*")
-        run.clear(CHECKPOINT)  # the portrait is there: other settings may follow
+        voice = voice_of(clip, rig, frames, run, generator)
+        model = Model(config, around(voice.hearing), head, voice)
+        finish(model, rig, stage_of(clip, config.size, torso), out, run)
     return model
+
+
+def pretrain(corpus: Corpus, out: Path, preset: str = "fast", seed: int = 0) -> dict[str, Any]:
+    """Learn the generator of motion over many people and write it to `out`; returns its figures for those left out. Also
+    under `torchrun`, see `likeness.nn.generator.pretrain`.
+
+    Raises BadInput for a preset that there is not, or too small a corpus.
+    """
+    return generator_pretrain.pretrain(corpus, out, settings.preset(preset), seed)
 
 
 def _head(lesson: Lesson) -> Head:

@@ -15,26 +15,29 @@ from likeness.clip import Motion
 from likeness.methods.geneface.config import Config
 from likeness.methods.geneface.head import Head
 from likeness.methods.geneface.landmarks import FRAMES, NEAR, windows
+from likeness.nn.adaptation.speaker import Speaker, blank_voice
 from likeness.nn.performing import spoken_lips
 from likeness.nn.radiance.performer import RadiancePerformer
-from likeness.nn.voice import HEARING, Voice
+from likeness.nn.voice import Voice
 from likeness.portrait import Heard, header_hearing
 from likeness.rig import LIP_COEFFICIENTS
 
-AROUND = Hearing(HEARING.features, past=HEARING.past + NEAR, future=HEARING.future + NEAR)
-"""What the voice hears of a frame and of those around it."""
+
+def around(hearing: Hearing) -> Hearing:
+    """What a voice hears of a frame and of those around it."""
+    return replace(hearing, past=hearing.past + NEAR, future=hearing.future + NEAR)
 
 
 class Model(RadiancePerformer):
     """The portrait: rig, head, voice and stage. A row of conditioning is the lips of FRAMES frames side by side."""
 
     method = "geneface"
-    voice: Voice
+    voice: Voice | Speaker
 
     def listen(self, heard: Heard) -> Float[Tensor, "time cond"]:
         """Sound to lip coefficients of each frame and those around it, at rest where the frame is silent."""
-        frames = len(heard.activity)
-        lips = spoken_lips(self.voice, self.rig, replace(heard, activity=torch.ones(frames + 2 * NEAR)))
+        wide = replace(heard, activity=torch.ones(len(heard.activity) + 2 * NEAR), start=heard.start - NEAR)
+        lips = spoken_lips(self.voice, self.rig, wide, self.own(heard))
         near = lips.unfold(0, FRAMES, 1).transpose(1, 2)
         # Silence is known of the frame itself only: its neighbours may lie in another chunk.
         return (self.rig.rest + heard.activity[:, None, None] * (near - self.rig.rest)).flatten(1)
@@ -57,4 +60,4 @@ class Model(RadiancePerformer):
         sizes = header["sizes"]
         words: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["config"].items()}
         config = Config(**words)
-        return cls(config, header_hearing(header), Head(config, sizes["frames"]), Voice(sizes["voice"]))
+        return cls(config, header_hearing(header), Head(config, sizes["frames"]), blank_voice(sizes["voice"]))

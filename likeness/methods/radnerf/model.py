@@ -11,8 +11,8 @@ from torch import Tensor
 
 from likeness.methods.radnerf.config import Config
 from likeness.methods.radnerf.head import Head
+from likeness.nn.adaptation.speaker import blank_voice
 from likeness.nn.radiance.performer import RadiancePerformer
-from likeness.nn.voice import Voice
 from likeness.portrait import header_hearing
 
 
@@ -34,5 +34,5 @@ class Model(RadiancePerformer):
         sizes = header["sizes"]
         words: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["config"].items()}
         config = Config(**words)
-        voice = Voice(sizes["voice"]) if config.conditioning == "motion" else None
+        voice = blank_voice(sizes["voice"]) if config.conditioning == "motion" else None
         return cls(config, header_hearing(header), Head(config, sizes["frames"]), voice)

@@ -13,6 +13,7 @@ from torch import Tensor
 from likeness.audio import Hearing
 from likeness.camera import Camera, to_camera
 from likeness.clip import Motion
+from likeness.nn.adaptation.speaker import Speaker, sizes_of
 from likeness.nn.performing import Performer
 from likeness.nn.radiance.baked import Baked
 from likeness.nn.radiance.field import Said
@@ -32,7 +33,7 @@ class RadiancePerformer(Performer):
 
     config: Settings
 
-    def __init__(self, config: Settings, hearing: Hearing, head: Head, voice: Voice | None) -> None:
+    def __init__(self, config: Settings, hearing: Hearing, head: Head, voice: Voice | Speaker | None) -> None:
         super().__init__()
         self.config, self.hearing = config, hearing
         self.head = head
@@ -128,5 +129,5 @@ class RadiancePerformer(Performer):
         super().furnish(header, tensors)
         self.head.follow(self.rig)
 
-    def sizes(self) -> dict[str, int]:
-        return {"frames": len(self.head.appearance), "voice": 0 if self.voice is None else len(self.voice)}
+    def sizes(self) -> dict[str, Any]:
+        return {"frames": len(self.head.appearance), "voice": 0 if self.voice is None else sizes_of(self.voice)}
