@@ -35,8 +35,7 @@ VARIANTS = {
     "clear only": preset("small", clear_only=True),
     "13 frames": preset("small", frames=13),
     "60 numbers": preset("small", components=60),
-    "no velocity": preset("small", velocity=False),
-    "no mirror": preset("small", mirror=False),
+    "velocity": preset("small", velocity=True),
     "200 steps": preset("small", steps=200),
     "800 steps": preset("small", steps=800),
 }

@@ -6,15 +6,22 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from likeness.clip import Clip
 from likeness.corpus import FORMAT, VERSION, shards, split_of
-from likeness.displacement import MOUTH
+from likeness.displacement import MOUTH, displacement
 from likeness.gather import _commit, work
 from likeness.gather.sources import Source
 from likeness.gather.takes import RECIPES, Take
 from likeness.gather.work import Batch, pack, staged
+from likeness.nn.sync import asset
+from likeness.nn.sync.expert import heard, preset
+from likeness.nn.sync.material import Track
+from likeness.nn.sync.pretrain import train
 from likeness.phones import PHONES
 from likeness.prepare.sound import OPENING, Offset
+from likeness.run import Run
 from likeness.speech import PROBABILITY_FLOOR
 
 PEOPLE = ("ann", "ben", "zoe", "eve", "fay", "gus", "noa")  # zoe and noa are in val, nobody in test
@@ -72,3 +79,18 @@ def _take(frames: int, seed: int, clear: bool) -> Take:
     arrays |= {"f0": np.zeros(4 * frames, np.float32), "mel": mel(phones).astype(np.float16)}
     arrays |= {"phones": phones.astype(np.float16)}
     return Take(0, arrays, Offset(0.0, 0.3 if clear else 0.1, 0.5, np.zeros(1), 0.2))
+
+
+def expert_of(clip: Clip, path: Path) -> Path:
+    """The file of a sync expert that knows a clip by heart: what it says of that clip, shifted or not, is certain."""
+    settings = preset("small", steps=120, width=48, dim=24, stretches=4, dropout=0.0)
+    moves = displacement(clip.motion.landmarks.numpy()).of_68().moves
+    sound = heard({"phones": np.array(clip.features("phones"))}, settings)
+    half = len(moves) // 2
+    mouth = torch.from_numpy(moves[:, MOUTH].copy())
+    held = [Track("first", mouth[: half + 20], sound[: half + 20]), Track("last", mouth[half - 20 :], sound[half - 20 :])]
+    with Run(path.with_name(path.name + ".run"), {}) as run:
+        expert = train(held, settings, run)
+    expert.chance = {"margin": 1.0, "confidence": 2.0}
+    asset.write(path, expert, {"people": 2}, 0, {})
+    return path

@@ -26,7 +26,6 @@ from likeness.nn.sync.material import (
     SHIFTED,
     Draw,
     Track,
-    mirrored,
     tracks,
 )
 from likeness.nn.sync.measure import REACH, SHORTEST, around, measure, similarities
@@ -35,7 +34,7 @@ from likeness.nn.sync.trial import auc, strangers, trial
 from likeness.run import CHECKPOINT
 from tests import talkers
 
-QUICK = preset("small", steps=60, width=48, dim=24, stretches=6)
+QUICK = preset("small", steps=60, width=48, dim=24, stretches=6, velocity=True)
 
 
 @pytest.fixture(scope="module")
@@ -167,13 +166,6 @@ def test_ignored_pairs_count_nothing(expert):
     alike = torch.rand(3, 3)
     other = torch.where(kinds == IGNORED, -alike, alike)
     assert torch.equal(contrast(expert, alike, kinds), contrast(expert, other, kinds))
-
-
-def test_a_mirror_twice_is_none_and_keeps_the_middle():
-    mouth = torch.randn(4, 20, 3)
-    assert torch.equal(mirrored(mirrored(mouth)), mouth)
-    middle = [3, 9, 14, 18]
-    assert torch.equal(mirrored(mouth)[:, middle, 1:], mouth[:, middle, 1:])
 
 
 # ---- the network

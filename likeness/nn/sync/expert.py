@@ -46,10 +46,8 @@ class Settings:
     """Rows of sound in a frame."""
     components: int = 12
     """In which the mouth's 60 numbers are given; 60: as they are."""
-    velocity: bool = True
+    velocity: bool = False
     """Whether a mouth's change from frame to frame is given beside it."""
-    mirror: bool = True
-    """Whether every other stretch is learned from as in a mirror."""
     width: int = 128
     dim: int = 48
     """Of the unit vectors."""
@@ -87,7 +85,7 @@ class Settings:
 PRESETS = {
     "small": Settings(),
     "paper": Settings(
-        "paper", frames=5, components=3 * POINTS, velocity=False, mirror=False, width=512, dim=512, dropout=0.0,
+        "paper", frames=5, components=3 * POINTS, width=512, dim=512, dropout=0.0,
         steps=40_000, rate=5e-4, decay=0.0, stretches=24,
     ),
 }  # fmt: skip

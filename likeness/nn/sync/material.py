@@ -22,8 +22,6 @@ from likeness.errors import BadInput
 from likeness.nn.sync.expert import Expert, Settings, heard
 from likeness.video import FPS
 
-# Points of the mouth and where a mirror has them: the outer ring from the right corner over the top, then the inner one.
-MIRRORED = (6, 5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 16, 15, 14, 13, 12, 19, 18, 17)
 IGNORED, MATCHED, SHIFTED, OTHER_TIME, OTHER_SPEAKER = range(5)
 AMBIGUOUS = 1
 """Frames by which a sound may be off and still be nearly right."""
@@ -101,11 +99,6 @@ class Batch:
         return found.fill_diagonal_(MATCHED)
 
 
-def mirrored(mouth: Float[Tensor, "time 20 3"]) -> Float[Tensor, "time 20 3"]:
-    """Left for right. What is displaced from a mean face is so from its mirror image."""
-    return mouth[:, list(MIRRORED)] * mouth.new_tensor([-1.0, 1.0, 1.0])
-
-
 class Draw:
     """Batches of tracks: people by the root of how long they are heard, then their tracks by length."""
 
@@ -124,8 +117,7 @@ class Draw:
             held = self.held[number]
             length = min(self.settings.stretch, len(held))
             first = int(random.integers(len(held) - length + 1))
-            mouth = held.mouth[first : first + length]
-            mouths.append(expert.windows(mirrored(mouth) if self.settings.mirror and random.random() < 0.5 else mouth))
+            mouths.append(expert.windows(held.mouth[first : first + length]))
             sounds.append(expert.windows(held.sound[first : first + length]).flatten(1, 2))
             count = len(mouths[-1])
             track.append(np.full(count, number))
