@@ -27,6 +27,7 @@ from likeness.nn.sync.expert import Expert, Settings
 from likeness.nn.sync.material import MATCHED, OTHER_SPEAKER, OTHER_TIME, SHIFTED, Draw, Track, must_suffice, tracks, wanted
 from likeness.nn.sync.trial import chance, trial
 from likeness.run import Run, optimiser_state, restore_optimiser
+from likeness.video import FPS
 
 STAGE = "sync"
 SHARES = {SHIFTED: 0.375, OTHER_TIME: 0.375, OTHER_SPEAKER: 0.25}
@@ -54,7 +55,7 @@ def pretrain(
         raise Refused(f"{corpus.folder}: {', '.join(other)} made by another recipe than this likeness has. Make it again.")
     held = tracks(corpus, "train", settings, seed)
     must_suffice(held, str(corpus.folder))
-    about = provenance(corpus, settings)
+    about = provenance(corpus, settings, held)
     with Run(out.with_name(out.name + ".run"), {"rule": RULE, **asdict(settings), "corpus": about}, seed, keep_every_s) as run:
         expert = train(held, settings, run)
         expert.chance = chance(expert, held, seed)
@@ -63,16 +64,14 @@ def pretrain(
     return judged
 
 
-def provenance(corpus: Corpus, settings: Settings) -> dict[str, Any]:
-    """What an expert was made of, without anybody's name."""
-    keys, frames, people = hashlib.sha256(), 0, set()
+def provenance(corpus: Corpus, settings: Settings, held: Sequence[Track]) -> dict[str, Any]:
+    """What an expert was made of, without anybody's name: how much was held, and a hash of all that could have been."""
+    keys = hashlib.sha256()
     for sample in corpus.stream("train", seed=None):
         if wanted(sample, settings):
             keys.update(f"{sample['key']}\n".encode())
-            frames += len(sample["moves"])
-            people.add(sample["speaker"])
-    found = {"people": len(people), "hours": round(frames / 90_000, 4), "keys": keys.hexdigest()[:16]}
-    return found | {"recipes": corpus.recipes}
+    found = {"people": len({track.speaker for track in held}), "samples": len(held), "keys": keys.hexdigest()[:16]}
+    return found | {"hours": round(sum(map(len, held)) / FPS / 3600, 4), "recipes": corpus.recipes}
 
 
 def train(held: Sequence[Track], settings: Settings, run: Run) -> Expert:

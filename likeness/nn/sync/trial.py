@@ -19,6 +19,7 @@ from scipy.stats import rankdata
 from likeness.nn.sync.expert import Expert
 from likeness.nn.sync.material import Track
 from likeness.nn.sync.measure import REACH, around, confidence, margin, mean_curve
+from likeness.video import FPS
 
 LENGTHS = (1, 5, 25, 50, 75)
 """Windows."""
@@ -47,9 +48,9 @@ def trial(judged: Sequence[Judged], seed: int = 0) -> dict[str, Any]:
             shifted[str(length)] = found
     detected = {}
     for seconds in (2, 3):
-        if found := _detected(judged, 25 * seconds, np.random.default_rng([seed, seconds])):
+        if found := _detected(judged, round(FPS * seconds), np.random.default_rng([seed, seconds])):
             detected[str(seconds)] = found
-    seconds = sum(len(track) for _, track in judged) / 25
+    seconds = sum(len(track) for _, track in judged) / FPS
     people = len({track.speaker for _, track in judged})
     return {"shifted": shifted, "detected": detected, "people": people, "seconds": round(seconds, 1)}
 
