@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from likeness.clip import Clip
 from likeness.errors import BadInput
-from likeness.evaluate import checks, metrics, openface
+from likeness.evaluate import checks, lips, metrics, openface
 from likeness.evaluate.experts import Experts
 from likeness.evaluate.figures import FEWEST, Evaluation, Figures, Pictures, ranges
 from likeness.evaluate.intervals import Sample
@@ -68,6 +68,7 @@ def evaluate(
         floor=floor,
         checks=_checks({measured.row: measured for measured in table}, judge, rows["sound shifted"].by),
         machine=machine(),
+        recipes=metrics.RECIPES | lips.recipe(judge.experts.landmarks),
         **judge.about(table),
     )
 

@@ -62,6 +62,9 @@ class Figures:
     """LSE-C, LSE-D and the offset in frames, by SyncNet."""
     sync_d: float | None = None
     sync_offset: float | None = None
+    lip_sync: float | None = None
+    """How clearly the lips belong to the sound, and by how many frames they come after it, by a sync expert on landmarks."""
+    lip_sync_offset: float | None = None
     loudness_r: float | None = None
     """How well lip opening goes with loudness, and how many frames it comes after it."""
     loudness_lag: float | None = None

@@ -16,9 +16,13 @@ from likeness.methods.geneface.head import Head
 from likeness.methods.geneface.lesson import Lesson
 from likeness.methods.geneface.model import Model, around
 from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
+from likeness.nn.generator import asset, settings
+from likeness.nn.generator import pretrain as generator
 from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.performing import finish, stage_of, training_frames
 from likeness.nn.radiance import stages
+from likeness.nn.sync.asset import in_place
+from likeness.nn.sync.loss import SyncLoss
 from likeness.nn.torso import Torso
 from likeness.rig import Rig
 from likeness.run import Run
@@ -33,27 +37,31 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), motion:
     Raises BadInput when the clip shows the face in under 100 training frames.
     """
     out = Path(out)
-    generator = generator_of(motion)
-    frames = training_frames(clip, learns_from(generator))
+    generic = generator_of(motion)
+    frames = training_frames(clip, learns_from(generic))
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
-    settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generator)}
-    with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
+    told = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generic)}
+    with Run(out.with_name(out.name + ".run"), told, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames)
         head = _head(Lesson(clip, rig, frames, config, run, distance))
-        voice = voice_of(clip, rig, frames, run, generator)
+        voice = voice_of(clip, rig, frames, run, generic)
         model = Model(config, around(voice.hearing), head, voice)
         finish(model, rig, stage_of(clip, config.size, torso), out, run)
     return model
 
 
 def pretrain(corpus: Corpus, out: Path, preset: str = "fast", seed: int = 0) -> dict[str, Any]:
-    """Learn the generator of motion over many people and write it to `out`; returns its figures for those left out. Also
+    """Learn the generator of motion over many people and write it to `out`; returns its figures for people left out. Also
     under `torchrun`, see `likeness.nn.generator.pretrain`.
 
-    Raises BadInput for a preset that there is not, or too small a corpus.
+    Raises BadInput for a preset that there is not, or too small a corpus; MissingAsset where the preset asks for a sync expert
+    (`paper`) and none is in place.
     """
-    return generator_pretrain.pretrain(corpus, out, settings.preset(preset), seed)
+    chosen = settings.preset(preset)
+    expert = SyncLoss(in_place()) if chosen.training.sync_weight else None
+    generator.pretrain(corpus, out, chosen, seed, expert=expert)
+    return asset.read_header(out)["provenance"]["validation"]
 
 
 def _head(lesson: Lesson) -> Head:
