@@ -97,10 +97,14 @@ def corpus(
 
 @app.command
 def pretrain(
-    what: Annotated[Positional[str], arg(help="geneface: the generator of motion. sync: the expert that hears whose lips fit.")],
+    what: Annotated[
+        Positional[str], arg(help="geneface: the generator of motion. sync: the expert that hears whose lips fit.")
+    ],
     corpus: Positional[Path],
     out: Positional[Path],
-    preset: Annotated[Literal["fast", "paper"], arg(help="paper: sizes and schedule as published, for a large corpus.")] = "fast",
+    preset: Annotated[
+        Literal["fast", "paper"], arg(help="paper: sizes and schedule as published, for a large corpus.")
+    ] = "fast",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The sync expert as a loss for a generator of motion (Ye et al. 2023): how little a generated mouth seems to belong to its sound.
+"""The sync expert as a loss for a generator of motion (Ye et al. 2023): how little a mouth seems to belong to its sound.
 
 Measured elsewhere and here: with it the expert grows surer than of real mouths while lips get worse. It is the `paper`'s.
 """
