@@ -192,7 +192,8 @@ def measure(
         told = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
     _, _, trial = closed_form(heard, generator, lesson, rig, person)
     rows = own_rows(trial)
-    rows["own lips"] = {"nearest_mm": trial.floor_mm()}
+    own = 1000 * opening(rig, person.lips)
+    rows["own lips"] = {"nearest_mm": trial.floor_mm(), "opening_mm": float(own.mean()), "opening_spread_mm": float(own.std())}
     prefix = "own_postnet_"
     for row in told:
         if found := {key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix)}:

@@ -18,8 +18,8 @@ from likeness.speech import Statistics
 
 
 def sources(portrait: Portrait, clip: Clip) -> dict[str, dict[str, float]]:
-    """By source: r and ratio of the lips' opening, their error (z-scores, weighted by what they move), and how far they are
-    from what the person was seen to do; `chosen` 1 for the one that speaks the own voice. Empty for portraits with one voice."""
+    """By source: r and ratio of the lips' opening, their error (z-scores, weighted by what they move), and distances to what
+    the person was seen to do; `chosen` is 1 for what speaks the own voice. Empty for portraits with one voice."""
     speaker = portrait.voice if isinstance(portrait, Performer) else None
     if not isinstance(speaker, Speaker) or not isinstance(portrait, Performer):
         return {}
