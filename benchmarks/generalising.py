@@ -88,16 +88,9 @@ def jitter(rig: Rig, lips: torch.Tensor) -> float:
     return float(shown(rig, lips).diff(n=2, dim=0).square().mean().sqrt())
 
 
-def wide_hearing(speaker: Speaker) -> Hearing:
-    """Of all sources."""
-    used = [speaker.heard_by(source) for source in speaker.sources]
-    names = dict.fromkeys(name for hearing in (HEARING, *used) for name in hearing.features)
-    return Hearing(tuple(names), max(h.past for h in used), max(h.future for h in used))
-
-
 def said_by(speaker: Speaker, sample: Sample, family: Family, source: Source) -> torch.Tensor:
     """Lips of a portrait to what somebody else said."""
-    hearing = wide_hearing(speaker)
+    hearing = speaker.widest
     heard = torch.cat([torch.from_numpy(columns(sample, name)) for name in hearing.features], dim=1)
     time, usual = len(sample["moves"]), Statistics.of(heard)
     stretch = hearing.window(heard, 0, time)
@@ -199,7 +192,8 @@ def measure(
         told = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
     _, _, trial = closed_form(heard, generator, lesson, rig, person)
     rows = own_rows(trial)
-    rows["own lips"] = {"nearest_mm": trial.floor_mm()}
+    own = 1000 * opening(rig, person.lips)
+    rows["own lips"] = {"nearest_mm": trial.floor_mm(), "opening_mm": float(own.mean()), "opening_spread_mm": float(own.std())}
     prefix = "own_postnet_"
     for row in told:
         if found := {key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix)}:

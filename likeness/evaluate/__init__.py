@@ -22,6 +22,7 @@ from likeness.evaluate.intervals import Sample
 from likeness.evaluate.judge import Judge, Measured
 from likeness.evaluate.rows import Row, all_rows, judged, nearest
 from likeness.evaluate.silence import silence
+from likeness.evaluate.sources import sources
 from likeness.evaluate.speed import machine, speed
 from likeness.nn.backdrop import without_head
 from likeness.portrait import Portrait
@@ -69,6 +70,7 @@ def evaluate(
         checks=_checks({measured.row: measured for measured in table}, judge, rows["sound shifted"].by),
         machine=machine(),
         recipes=metrics.RECIPES | lips.recipe(judge.experts.landmarks),
+        sources=sources(portrait, clip),
         **judge.about(table),
     )
 

@@ -29,6 +29,7 @@ from likeness.portrait import Heard
 from likeness.rig import Rig
 from likeness.run import Run
 from likeness.speech import BANDS, FLOOR, PROBABILITY_FLOOR, Statistics
+from tests.nn.utterances import TIME, face, made_clip, sound
 
 
 @pytest.fixture(scope="module")

@@ -35,14 +35,11 @@ def distances(
     rig: Rig, person: Person, moves: Float[Tensor, "time width"], lips: Float[Tensor, "time lips"]
 ) -> dict[str, float]:
     """All figures of some motion: `nearest_mm`, `frechet` (of z-scored lips, weighted by what they move), and the opening's
-    mean and spread in mm beside the person's own."""
-    weight = rig.lip_weight.sqrt()
-    said, own = 1000 * opening(rig, lips), 1000 * opening(rig, person.lips)
+    mean and spread in mm."""
+    weight, said = rig.lip_weight.sqrt(), 1000 * opening(rig, lips)
     return {
         "nearest_mm": nearest_mouth_mm(moves, person.moves),
         "frechet": frechet(lips * weight, person.lips * weight),
         "opening_mm": float(said.mean()),
         "opening_spread_mm": float(said.std()),
-        "own_opening_mm": float(own.mean()),
-        "own_opening_spread_mm": float(own.std()),
     }

@@ -73,7 +73,7 @@ class Training:
     """Everything that the next step depends on."""
 
     def __init__(
-        self, track: Track, sounds: Sequence[Float[Tensor, "time width"]], settings: Settings, sync: Sync | None
+        self, track: Track, sounds: Sequence[Float[Tensor, "_ width"]], settings: Settings, sync: Sync | None
     ) -> None:
         self.track, self.settings, self.sync = track, settings, sync
         self.sounds = [sound for sound in sounds if len(sound) >= settings.frames + 2 * CONTEXT]
@@ -206,7 +206,7 @@ def rates(settings: Settings, step: int) -> tuple[float, float]:
 
 def train_postnet(
     track: Track,
-    sounds: Sequence[Float[Tensor, "time width"]],
+    sounds: Sequence[Float[Tensor, "_ width"]],
     run: Run,
     settings: Settings = Settings(),
     sync: Sync | None = None,

@@ -66,7 +66,7 @@ def _moves(
 
 def generic_sounds(
     corpus: Corpus, generator: Generator, more: int, frames: int, temperature: float = 0.0, seed: int = 0
-) -> list[Float[Tensor, "stretch width"]]:
+) -> list[Float[Tensor, "_ width"]]:
     """Generic motion to what people of a corpus' `train` said, about `frames` frames, each sample by itself and `more` frames
     longer on both sides."""
     found: list[Tensor] = []

@@ -90,6 +90,13 @@ class Speaker(nn.Module):
         more = radius(self.sigma)
         return Hearing(tuple(names), more + max(h.past for h in used), more + max(h.future for h in used))
 
+    @property
+    def widest(self) -> Hearing:
+        """All that any source hears, without smoothing: for trying them beside each other."""
+        used = [self.heard_by(source) for source in self.sources]
+        names = dict.fromkeys(name for hearing in (HEARING, *used) for name in hearing.features)
+        return Hearing(tuple(names), max(h.past for h in used), max(h.future for h in used))
+
     def heard_by(self, source: Source) -> Hearing:
         """What one source hears."""
         if source == "voice":

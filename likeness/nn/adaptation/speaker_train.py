@@ -60,7 +60,7 @@ def train_speaker(
     run: Run,
     generator: Generator,
     settings: Adaptation = Adaptation(),
-    sounds: Sequence[Float[Tensor, "stretch width"]] = (),
+    sounds: Sequence[Float[Tensor, "_ width"]] = (),
 ) -> Speaker:
     """The voice and all adapters on a clip: seconds, without a post-net. Figures of all sources go to the run's log.
 
@@ -144,7 +144,7 @@ def _postnet(
     generator: Generator,
     run: Run,
     settings: Adaptation,
-    sounds: Sequence[Float[Tensor, "stretch width"]],
+    sounds: Sequence[Float[Tensor, "_ width"]],
 ) -> PostNet:
     """Trained, or as the run finished it."""
     if run.done(postnet_train.STAGE):

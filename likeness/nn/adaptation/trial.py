@@ -72,7 +72,9 @@ class Trial:
 
     def told(self, family: Family) -> dict[str, float]:
         """All figures of a family by name, for a log."""
-        found = {"floor_nearest_mm": self.floor_mm()}
+        own = 1000 * opening(self.rig, self.person.lips)
+        found = {"real_nearest_mm": self.floor_mm(), "real_opening_mm": float(own.mean())}
+        found["real_opening_spread_mm"] = float(own.std())
         for held, source in self.lips:
             if held == family:
                 found |= {f"{family}_{source}_{name}": value for name, value in self.figures(family, source).items()}

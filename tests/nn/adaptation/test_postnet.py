@@ -52,7 +52,7 @@ def test_it_begins_as_the_identity_and_sees_its_context_only():
     moves = moving(40, 0)[None]
     net = PostNet()
     assert torch.equal(net(moves), moves[:, CONTEXT:-CONTEXT])
-    torch.nn.init.normal_(net.out.weight, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(net.out.weight, std=0.05, generator=torch.Generator().manual_seed(0))
     before, changed = net(moves), moves.clone()
     changed[:, 20] += 1
     away = (net(changed) - before).abs().amax(-1)[0] > 0
@@ -62,9 +62,9 @@ def test_it_begins_as_the_identity_and_sees_its_context_only():
 def test_no_statistics_of_a_batch_are_kept_or_shared():
     """Batch normalisation would mix the person's track with generic motion."""
     net = PostNet().train()
-    torch.nn.init.normal_(net.out.weight, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(net.out.weight, std=0.05, generator=torch.Generator().manual_seed(0))
     a, b = moving(30, 0), moving(30, 1)
-    assert torch.allclose(net(torch.stack([a, b]))[0], net(a[None])[0], atol=1e-6)
+    assert torch.allclose(net(torch.stack([a, b]))[0], net(a[None])[0], atol=1e-4)
     assert {name for name, _ in net.named_buffers()} == {"scale"}
 
 
