@@ -6,7 +6,7 @@ head takes seconds, so the head alone would take weeks. On a CPU use it with few
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from likeness.nn.vanilla.torso import TORSO, Place, VanillaTorso, joined
 from likeness.run import Run
 
 
+@runtime_checkable
 class Heads(Protocol):
     """What a head learns from; `lesson.HeadLesson` of a clip."""
 
@@ -30,6 +31,7 @@ class Heads(Protocol):
     def sight(self, number: int) -> Sight: ...
 
 
+@runtime_checkable
 class Torsos(Protocol):
     """What a torso learns from; `lesson.TorsoLesson` of a clip."""
 
