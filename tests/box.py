@@ -15,7 +15,7 @@ SIDE, FRAMES, HALF = 24, 8, 0.06
 CAMERA = Camera(75.0, (12.0, 12.0), (SIDE, SIDE))
 TINY = Settings(
     inputs=6, smooth=3, code=8, octaves=5, view_octaves=2, pose_octaves=2, depth=3, width=32, skip=1, color_depth=1,
-    color_width=16, coarse=16, fine=12, rays=192, rate=4e-3, steps=240, smooth_from=160, torso_steps=150, trial=60,
+    color_width=16, coarse=12, fine=8, rays=128, rate=6e-3, steps=160, smooth_from=110, torso_steps=80, trial=40,
 )  # fmt: skip
 BEHIND = torch.tensor([0.1, 0.2, 0.4])
 
