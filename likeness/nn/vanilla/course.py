@@ -27,7 +27,7 @@ from likeness.run import Run, optimiser_state, restore_optimiser
 LOG_EVERY = 50
 JUDGED = 0.25  # of a trial's steps, its last ones
 BETTER = 0.8  # of the error of the background or of one colour: what is more has not begun to learn
-PIECE = 400  # rays whose gradients are kept at a time: 0.6 GB at the published sizes instead of 2.5
+PIECE = 400  # rays whose inner results are kept at a time: by count about half a gigabyte at the published sizes, not two
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -129,7 +129,7 @@ def taught(course: Course[M], settings: Settings, run: Run) -> M:
     while True:
         stage = f"{course.name} {pupil.beginning}"
         if not run.done(stage):
-            teach(pupil, stage, 0, trial, (1 - JUDGED) * trial)
+            teach(pupil, stage, 0, trial, int((1 - JUDGED) * trial))
             drawn, behind, plain = pupil.watch.tolist()
             run.log(drawn=drawn, without=behind, plain=plain, begins_anew=float(not pupil.promising))
             run.finish(others | pupil.named())

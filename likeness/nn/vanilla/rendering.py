@@ -25,7 +25,7 @@ from likeness.nn.vanilla.settings import Settings
 
 REACH = 0.9 - 0.3
 """Units from near to far."""
-CHUNK = 64  # rays at a time in use; their inner results stay near the processor
+CHUNK = 64  # rays at a time in use, which bounds memory
 SOMETHING = 1e-5  # added to each share of the fine samples, so that nothing is divided by zero
 
 
