@@ -115,7 +115,7 @@ def taught(course: Course[M], settings: Settings, run: Run) -> M:
         pupil.net.load_state_dict(below("net.", mine))
         return pupil.net
 
-    def teach(pupil: Pupil[M], stage: str, first: int, steps: int, judged_from: float) -> None:
+    def teach(pupil: Pupil[M], stage: str, first: int, steps: int, judged_from: int) -> None:
         for step in run.steps(stage, steps):
             errors = pupil.step(first + step, run.generator(step), step >= judged_from)
             if step % LOG_EVERY == 0:
@@ -138,7 +138,7 @@ def taught(course: Course[M], settings: Settings, run: Run) -> M:
         if pupil.beginning + 1 >= settings.beginnings:
             raise _nothing_learned(course.name, settings, run)
         pupil = Pupil(course, settings, run.seed, pupil.beginning + 1)
-    teach(pupil, course.name, trial, course.steps - trial, math.inf)
+    teach(pupil, course.name, trial, course.steps - trial, course.steps)
     run.finish(others | {prefix + "net." + key: value for key, value in pupil.net.state_dict().items()})
     return pupil.net
 
