@@ -1,8 +1,8 @@
 """The two stages: the head, then the torso that knows how the head was drawn.
 
-The published settings (400,000 steps of 1600 rays each, twice) are work for a GPU: the published times are 30 hours for the head
-and 36 for the torso. A core of an EPYC takes 2.1 ms for a ray of the head in use, so by count about 10 s for a step and two
-minutes for a picture of 256². Training here stays on the CPU: use it with smaller networks and fewer steps, or to compare.
+The published settings (400,000 steps of 1600 rays each, twice) are work for a GPU: the published times are 30 hours for the
+head and 36 for the torso. A core of an EPYC takes about 2 ms for a ray of the head in use, so by count some 10 s for a step and
+two minutes for a picture of 256². Training here stays on the CPU: use it with smaller networks and fewer steps, or to compare.
 """
 
 from __future__ import annotations
