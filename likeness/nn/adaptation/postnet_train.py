@@ -72,9 +72,7 @@ Sync = Callable[[Float[Tensor, "batch time width"], Sequence[tuple[int, int]]], 
 class Training:
     """Everything that the next step depends on."""
 
-    def __init__(
-        self, track: Track, sounds: Sequence[Float[Tensor, "_ width"]], settings: Settings, sync: Sync | None
-    ) -> None:
+    def __init__(self, track: Track, sounds: Sequence[Float[Tensor, "_ width"]], settings: Settings, sync: Sync | None) -> None:
         self.track, self.settings, self.sync = track, settings, sync
         self.sounds = [sound for sound in sounds if len(sound) >= settings.frames + 2 * CONTEXT]
         if not self.sounds:
