@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from likeness import speech
 from likeness.corpus import Corpus
-from likeness.errors import BadInput
+from likeness.errors import BadInput, Refused
 from likeness.files import must_be_writable
 from likeness.nn.generator import asset
 from likeness.nn.generator.batches import Batch, Course, Lane
@@ -30,6 +31,7 @@ from likeness.nn.generator.objective import Expert, Objective, Sums, loss_of, sy
 from likeness.nn.generator.ranks import Ranks, joined
 from likeness.nn.generator.settings import Settings, Training
 from likeness.nn.generator.validation import Judged, figures, sync_figure
+from likeness.pitch import RECIPE as PITCH_RECIPE
 from likeness.run import Run, optimiser_state
 
 STAGE = "motion"
@@ -141,6 +143,9 @@ def _check(corpus: Corpus, settings: Settings, expert: Expert | None, without: f
     lesson = settings.training
     if odd := [name for name in settings.features if name not in ("mel", "phones", "pitch")]:
         raise BadInput(f"a corpus holds no feature {odd[0]!r}; settings may name mel, phones and pitch.")
+    held = {"mel": speech.recipe_id("mel"), "phones": speech.recipe_id("phones"), "pitch": PITCH_RECIPE}
+    if other := [n for n in settings.features if corpus.recipes.get({"pitch": "f0"}.get(n, n)) != held[n]]:
+        raise Refused(f"{corpus.folder}: its {', '.join(other)} was made by another recipe. Make the corpus again.")
     if lesson.sync_weight and expert is None:
         raise BadInput("sync_weight is set, but there is no sync expert. Give one, or leave the weight at 0.")
     people = {name: s for name, s in corpus.speakers.items() if s.split == "train" and name not in without}

@@ -25,8 +25,8 @@ class Ranks:
 
     def total(self, value: Tensor) -> Tensor:
         """The sum over processes; no gradients."""
+        value = value.detach().clone()
         if self.count > 1:
-            value = value.detach().clone()
             dist.all_reduce(value)
         return value
 

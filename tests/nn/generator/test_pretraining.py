@@ -240,6 +240,10 @@ def test_what_cannot_be_learned_is_said_at_once(corpus, tmp_path):
         pretrain(corpus, tmp_path / "x.safetensors", tiny(lanes=16))
     with pytest.raises(BadInput, match="nobody"):
         pretrain(corpus, tmp_path / "x.safetensors", tiny(), validation=("nobody",))
+    older = Corpus.open(corpus)
+    older.recipes = older.recipes | {"f0": "by ear"}
+    with pytest.raises(Refused, match="pitch was made by another recipe"):
+        pretrain(older, tmp_path / "x.safetensors", tiny())
     with pytest.raises(BadInput, match="holds no feature 'hubert'"):
         pretrain(corpus, tmp_path / "x.safetensors", replace(tiny(), features=("hubert",)))
 
