@@ -31,6 +31,8 @@ QUIET_DB = (-100.0, -35.0)
 """Against the sample's loudest rows."""
 GLIDE = (0.5, 0.7)
 """What is left of the way a frame later, into silence and out of it, as `likeness.audio` closes and opens a mouth."""
+BUFFER = 16
+"""Samples that a lane's stream shuffles, as they are stored: with all 478 landmarks up to 1.7 MB each."""
 RESTING = 0.1
 """Share of a sample's frames, those least open, whose mean is its mouth at rest."""
 
@@ -101,6 +103,7 @@ class Lane:
                 "train",
                 seed=self.course.seed,
                 part=(self.number, lesson.lanes),
+                buffer=BUFFER,
                 epochs=None,
                 skip=step,
                 without=self.course.without,

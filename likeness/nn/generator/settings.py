@@ -24,9 +24,9 @@ class Training:
     lanes: int = 8
     """Readers of the corpus. Each has its own samples and random numbers, so that the result does not depend on how many
     processes share them: their number must divide this."""
-    slots: int = 4
+    slots: int = 2
     """Crops of each lane in a step."""
-    crop: int = 96
+    crop: int = 64
     """Frames of a crop."""
     held: int = 16
     """Samples that a lane draws its crops from; each step brings a new one."""
@@ -136,6 +136,8 @@ PRESETS = {
             rate=5e-4,
             warm_up=1000,
             decay="exponential",
+            slots=16,
+            crop=160,
             kl_weight=0.4,
             average=0.0,
             mouth_weight=1.0,

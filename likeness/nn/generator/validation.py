@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likeness.corpus import Corpus, Sample
+from likeness.corpus import Corpus, Sample, Split
 from likeness.displacement import BROWS, EYES, JAW, MOUTH, lip_opening
 from likeness.errors import BadInput
 from likeness.nn.generator.batches import sample_rows
@@ -38,16 +39,20 @@ class Judged:
         """
         if missing := people - set(corpus.speakers):
             raise BadInput(f"{corpus.folder}: validation on {', '.join(sorted(missing))}, who are not in it.")
-        splits = ("train", "val", "test") if people else ("val",) if corpus.samples("val") else ("test",)
+        where = {corpus.speakers[name].split for name in people}
+        splits: list[Split] = ["val" if corpus.samples("val") else "test"]
+        if people:
+            splits = [split for split in get_args(Split) if split in where]
+        strangers = frozenset(set(corpus.speakers) - people) if people else frozenset()
         kept = ("speaker", "moves", "shape")
         samples: list[Sample] = []
         frames = 0
         for split in splits:
-            strangers = frozenset(set(corpus.speakers) - people) if people else frozenset()
             for sample in corpus.stream(split, seed=None, without=strangers):
-                if frames < MOST_FRAMES:
-                    samples.append({key: sample[key] for key in kept} | {"rows": sample_rows(sample, features)})
-                    frames += len(sample["moves"])
+                if frames >= MOST_FRAMES:
+                    break
+                samples.append({key: sample[key] for key in kept} | {"rows": sample_rows(sample, features)})
+                frames += len(sample["moves"])
         return Judged("chosen" if people else splits[0], samples)
 
     def __len__(self) -> int:

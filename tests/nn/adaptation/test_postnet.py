@@ -144,14 +144,16 @@ def test_the_sync_expert_is_heard(track, sounds):
 @pytest.mark.parametrize("bad", ["zero", "still", "nan"])
 def test_motion_that_is_none_is_refused(bad, track, sounds):
     """All-zero landmarks made the original's critic empty and its loss NaN."""
-    moves = torch.zeros(50, WIDTH) + (0.4 if bad == "still" else 0)
+    moves = torch.zeros(140, WIDTH) + (0.4 if bad == "still" else 0)
     if bad == "nan":
-        moves = moving(50, 0)
+        moves = moving(140, 0)
         moves[7, 3] = torch.nan
     with pytest.raises(BadInput, match="row 7" if bad == "nan" else "do not move"):
         check(moves, "clip")
-    with pytest.raises(BadInput, match="generic motion 2"):
-        Training(track, [*sounds, moves], QUICK, None)
+    with pytest.raises(BadInput, match="the generic motion"):
+        Training(track, [moves, moves], QUICK, None)
+    with pytest.raises(BadInput, match="the clip"):
+        Training(replace(track, person=replace(track.person, moves=moves)), sounds, QUICK, None)
 
 
 def test_sounds_that_are_too_short_are_said(track):
