@@ -58,7 +58,7 @@ def spoken_lips(voice: Voice | Speaker, rig: Rig, heard: Heard, own: Manifold | 
     return settled(voice(heard), rig, heard.activity, own, heard.projection)
 
 
-def stage_of(clip: Clip, size: int, torso: Torso | TorsoField) -> Stage:
+def stage_of(clip: Clip, size: int, torso: Torso | TorsoField | None) -> Stage:
     """What a portrait of the clip performs on, `size`² pixels."""
     motion = clip.motion[torch.from_numpy(clip.take)]
     return Stage(clip.camera.scaled((size, size)), motion, torch.from_numpy(clip.plate(size)), torso)

@@ -14,7 +14,9 @@ from likeness.corpus import Corpus
 from likeness.methods.geneface.config import Config, preset
 from likeness.methods.geneface.head import Head
 from likeness.methods.geneface.lesson import Lesson
-from likeness.methods.geneface.model import Model, around
+from likeness.methods.geneface.model import Model
+from likeness.methods.geneface.near import around
+from likeness.methods.geneface.paper import PaperConfig, PaperModel, train_paper
 from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
 from likeness.nn.generator import asset, settings
 from likeness.nn.generator import pretrain as generator
@@ -30,13 +32,17 @@ from likeness.run import Run
 __all__ = ["Config", "Model", "preset", "pretrain", "train"]
 
 
-def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), motion: str | os.PathLike | None = None) -> Model:
+def train(
+    clip: Clip, out: str | os.PathLike, config: Config | PaperConfig = Config(), motion: str | os.PathLike | None = None
+) -> Model | PaperModel:
     """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
     `motion`: a generator of motion (motion.safetensors) that shall speak for the person, too.
 
     Raises BadInput when the clip shows the face in under 100 training frames.
     """
     out = Path(out)
+    if isinstance(config, PaperConfig):
+        return train_paper(clip, out, config, motion)
     generic = generator_of(motion)
     frames = training_frames(clip, learns_from(generic))
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too

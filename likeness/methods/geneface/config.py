@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from likeness.methods.geneface.paper import PaperConfig
 from likeness.nn.radiance import Settings
 
 
@@ -25,15 +26,17 @@ class Config(Settings):
             raise ValueError(f"clamp is {self.clamp}; landmarks need room to move")
 
 
-def preset(name: Literal["fast", "standard", "rad"], size: int = 256, seed: int = 0) -> Config:
+def preset(name: Literal["fast", "standard", "rad", "paper"], size: int = 256, seed: int = 0) -> Config | PaperConfig:
     """The settings of a preset at a size. Raises ValueError for an unknown one."""
+    if name == "paper":
+        return PaperConfig(size=size, seed=seed)
     config = Config(preset=name, size=size, seed=seed)
     if name == "fast":
         return config
     if name == "standard":
         return replace(config, steps=30000, lip_steps=4500)
     if name != "rad":
-        raise ValueError(f"there is no preset {name!r}: fast, standard or rad")
+        raise ValueError(f"there is no preset {name!r}: fast, standard, rad or paper")
     return replace(
         config,
         space="grid",

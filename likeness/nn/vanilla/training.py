@@ -7,7 +7,7 @@ two minutes for a picture of 256². Training here stays on the CPU: use it with 
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from likeness.nn.vanilla.course import PIECE, Course, Errors, errors_of, squared, taught
-from likeness.nn.vanilla.head import HEAD, Geometry, VanillaHead
+from likeness.nn.vanilla.head import HEAD, VanillaHead
 from likeness.nn.vanilla.lesson import Batch, Sight, TorsoBatch
 from likeness.nn.vanilla.settings import Settings
 from likeness.nn.vanilla.torso import TORSO, Place, VanillaTorso, joined
@@ -26,8 +26,9 @@ from likeness.run import Run
 class Heads(Protocol):
     """What a head learns from; `lesson.HeadLesson` of a clip."""
 
-    @property
-    def geometry(self) -> Geometry: ...
+    geometry: Any
+    """A `Geometry`."""
+
     def batch(self, rng: np.random.Generator) -> Batch: ...
     def sight(self, number: int) -> Sight: ...
 
