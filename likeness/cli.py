@@ -245,13 +245,14 @@ def compare(
         tuple[str, ...],
         arg(metavar="NAME=FILE [NAME=FILE ...]", help="Other systems' videos of the held-out part, or folders of PNG frames."),
     ] = (),
+    motion: Annotated[Path | None, arg(help="Generator of motion that shall speak for the person in every method.")] = None,
     json: Json = False,
 ) -> None:
     """Several methods on one clip, side by side: trains what is missing, measures all, writes OUT/report.html."""
     from likeness.compare import compare as run
     from likeness.compare import named
 
-    made = run(clip, out, methods, preset=preset, size=size, seed=seed, speech=speech, videos=named(video))
+    made = run(clip, out, methods, preset=preset, size=size, seed=seed, speech=speech, videos=named(video), motion=motion)
     told = made.as_json() | {"report": str(made.report)}
     _tell(told, f"{made.report}: {len(made.entries)} compared, {len(made.failures)} failed", json)
     made.must_be_whole()

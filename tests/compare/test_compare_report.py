@@ -303,21 +303,21 @@ def test_other_settings_or_another_clip_are_trained_again(clip, out, small, port
 
     monkeypatch.setattr(methods, "train", train)
     folder, path = out / "portraits", out / "portraits" / "rigged-gaussians-fast-256-0.portrait"
-    portrait_of(clip, folder, CHOSEN[0], Settings(), lambda _: None)
+    portrait_of(clip, folder, CHOSEN[0], Settings(), None, lambda _: None)
     assert trained == []
     other = folder / "rigged-gaussians-fast-256-1.portrait"
     shutil.copy(path, other)
-    portrait_of(clip, folder, CHOSEN[0], Settings(seed=1), lambda _: None)  # the file says seed 0
+    portrait_of(clip, folder, CHOSEN[0], Settings(seed=1), None, lambda _: None)  # the file says seed 0
     assert trained == [(CHOSEN[0], 1)]
     other.unlink()
     moved = type(clip)(clip.folder, clip.header)
     moved.motion.pose[3, 0, 3] += 0.01
-    portrait_of(moved, folder, CHOSEN[0], Settings(), lambda _: None)
+    portrait_of(moved, folder, CHOSEN[0], Settings(), None, lambda _: None)
     assert trained[1:] == [(CHOSEN[0], 0)]
     lines = []
     kept = path.read_bytes()
     path.write_bytes(kept[: len(kept) // 2])
-    portrait_of(clip, folder, CHOSEN[0], Settings(), lines.append)
+    portrait_of(clip, folder, CHOSEN[0], Settings(), None, lines.append)
     path.write_bytes(kept)
     assert trained[2:] == [(CHOSEN[0], 0)] and "trained again" in lines[0]
 

@@ -48,7 +48,8 @@ def train(
     begin = None if start is None else beginning(start, config)
     generator = generator_of(motion, config.conditioning)
     by_sound = config.conditioning == "sound"
-    frames = training_frames(clip, hearing(config.features) if by_sound else learns_from(generator))
+    hears = hearing(config.features) if by_sound else learns_from(generator)
+    frames = training_frames(clip, hears)
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
     settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generator)}
     if begin is not None:
@@ -61,7 +62,7 @@ def train(
         voice = None if by_sound else voice_of(clip, rig, frames, run, generator)
         if torso is None:
             torso = TorsoField.fit(clip, config.size, frames, "pose", config.torso_steps, run=run)
-        model = Model(config, hearing(config.features) if voice is None else voice.hearing, head, voice)
+        model = Model(config, hears if voice is None else voice.hearing, head, voice)
         finish(model, rig, stage_of(clip, config.size, torso), out, run)
     return model
 

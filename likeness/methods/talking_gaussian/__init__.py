@@ -38,7 +38,8 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), motion:
     out = Path(out)
     generator = generator_of(motion, config.conditioning)
     by_sound = config.conditioning == "sound"
-    frames = training_frames(clip, hearing(config.features) if by_sound else learns_from(generator))
+    hears = hearing(config.features) if by_sound else learns_from(generator)
+    frames = training_frames(clip, hears)
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
     settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generator)}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
@@ -47,7 +48,7 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), motion:
         lesson = Lesson(clip, rig, frames, config, run, distance)
         head = _head(lesson, hears)
         voice = None if by_sound else voice_of(clip, rig, frames, run, generator)
-        model = Model(config, hearing(config.features) if voice is None else voice.hearing, head, voice)
+        model = Model(config, hears if voice is None else voice.hearing, head, voice)
         finish(model, rig, stage_of(clip, config.size, torso), out, run)
     return model
 

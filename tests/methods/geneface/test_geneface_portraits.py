@@ -70,8 +70,10 @@ def test_every_variant_trains_is_saved_loaded_and_drawn(lesson, portrait, tmp_pa
     again = methods.load(model.eval().save(tmp_path / "a.portrait"))
     assert again.config == model.config and torch.equal(again.head.landmarks.std, head.landmarks.std)
     motion = lesson.clip.motion[30:32]
-    picture = drawn(model, model.follow(motion), motion)
-    assert torch.equal(drawn(again, again.follow(motion), motion), picture) and float(picture[..., 3].mean()) > 0.01
+    cond = model.follow(motion)
+    torch.testing.assert_close(again.follow(motion), cond)  # a product of another memory layout may round otherwise
+    picture = drawn(model, cond, motion)
+    assert torch.equal(drawn(again, cond, motion), picture) and float(picture[..., 3].mean()) > 0.01
     assert set(again.maps(None, motion[:1])) == {"depth", "attention to speech", "attention to the upper face"}
     assert again.has_quick_way == (name == "fast") and again.lights == len(lesson.frames)
 
