@@ -142,15 +142,18 @@ class Stream(IterableDataset):
             else:
                 for path, key, text, content in islice(self._epoch(epoch), left, None):
                     yield self._finished(shards.decoded(path, key, text, content))
+                    here += 1
                 left = 0
             epoch += 1
-            if self.epochs is None and not self._any():
+            if self.epochs is None and not here and not self._ever():
                 return
 
-    def _any(self) -> bool:
-        """Whether there is a sample at all."""
+    def _ever(self) -> bool:
+        """Whether a reader that got nothing in an epoch may get something in another: where shards are dealt out anew, and
+        there is a sample at all."""
         people = self.corpus.speakers.items()
-        return any(s.samples for name, s in people if s.split == self.split and name not in self.without)
+        left = any(s.samples for name, s in people if s.split == self.split and name not in self.without)
+        return left and self.seed is not None and len(self._found()) >= self._readers()[0]
 
     def _counts(self) -> dict[Path, int]:
         """How many samples each shard has that are not left out."""

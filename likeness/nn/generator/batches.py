@@ -19,8 +19,8 @@ from torch import Tensor
 from likeness.audio import ROWS_PER_FRAME, Hearing
 from likeness.corpus import Corpus, Sample
 from likeness.displacement import lip_opening, mirrored
-from likeness.errors import BadInput
-from likeness.nn.generator.hearing import columns
+from likeness.nn.generator.hearing import columns, sample_rows
+from likeness.nn.generator.recall import Recall, group, padded
 from likeness.nn.generator.settings import Settings
 from likeness.phones import PHONES
 from likeness.speech import BANDS, FLOOR, PROBABILITY_FLOOR, RECIPES, Statistics
@@ -43,6 +43,9 @@ class Batch:
 
     heard: Float[Tensor, "batch frames columns"]
     moves: Float[Tensor, "batch frames 68 3"]
+    """What is to be learned: beside a recall, what it leaves."""
+    recalled: Float[Tensor, "batch frames 68 3"]
+    """What the recall of strangers says; zeros without."""
     weight: Float[Tensor, "batch time"]
     """Of the middle frames: 0 beyond the sample, elsewhere what a frame of this person counts."""
     white: Float[Tensor, "batch latent latents"]
@@ -58,16 +61,6 @@ class Batch:
         return Batch(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Batch)))
 
 
-def sample_rows(sample: Sample, features: tuple[str, ...]) -> Float[np.ndarray, "rows dim"]:
-    """Speech features of a sample, side by side. Raises BadInput for one that a corpus does not hold."""
-    held = {"pitch": "f0"}
-    for name in features:
-        if held.get(name, name) not in sample:
-            raise BadInput(f"a corpus holds no feature {name!r}; settings may name mel, phones and pitch.")
-    parts = [sample[held.get(name, name)] for name in features]
-    return np.concatenate([part.reshape(len(part), -1) for part in parts], 1)
-
-
 @dataclass(frozen=True)
 class Course:
     """What all lanes share."""
@@ -79,6 +72,8 @@ class Course:
     """People who are left out."""
     expert: tuple[str, ...] = ()
     """Speech features that a sync expert hears."""
+    recalls: list[Recall] | None = None
+    """Beside which the network learns, each without one group of people, see `recall.solved`."""
 
 
 class Lane:
@@ -127,7 +122,8 @@ class Lane:
         rows = sample_rows(sample, names)
         statistics = Statistics.of(rows)
         moves = sample["moves"]
-        if random.random() < lesson.mirrored:
+        swapped = random.random() < lesson.mirrored
+        if swapped:
             moves = mirrored(moves)
         first = int(random.integers(-(lesson.crop // 4), max(len(moves) - 3 * lesson.crop // 4, 1)))
         frames = np.arange(first - hearing.past, first + lesson.crop + hearing.future)
@@ -138,15 +134,23 @@ class Lane:
             rows, moves = silenced(rows, moves, rest, names, random)
         said, mean, std = torch.from_numpy(rows).flatten(0, 1), statistics.mean, statistics.std
         heard = columns(said[:, :split], mean[:split], std[:split], self.settings)
+        recalled = self._recalled(heard, sample["speaker"], swapped)
         heard = heard * torch.from_numpy((random.random(heard.shape[1]) >= self._dulled()).astype(np.float32))
         real = (frames == inside)[hearing.past : hearing.past + lesson.crop]
         weight = torch.from_numpy(real.astype(np.float32) * np.float32(self._counts[sample["speaker"]]))
         latents = len(moves) // self.settings.stride + 2
         white = torch.from_numpy(random.standard_normal((self.settings.latent, latents), np.float32))
         middle = said[ROWS_PER_FRAME * hearing.past : ROWS_PER_FRAME * (hearing.past + lesson.crop), split:]
-        moves = torch.from_numpy(np.ascontiguousarray(moves, np.float32))
-        crop = (heard, moves, weight, white, middle, mean[split:], std[split:])
+        left = torch.from_numpy(np.ascontiguousarray(moves, np.float32)) - recalled
+        crop = (heard, left, recalled, weight, white, middle, mean[split:], std[split:])
         return Batch(*(part[None] for part in crop))
+
+    def _recalled(self, heard: Float[Tensor, "frames columns"], who: str, swapped: bool) -> Float[Tensor, "frames 68 3"]:
+        """What people of other groups did when it sounded so; mirrored with the crop."""
+        if self.course.recalls is None:
+            return torch.zeros(len(heard), 68, 3)
+        made = self.course.recalls[group(who)](padded(heard))
+        return torch.from_numpy(mirrored(made.numpy())) if swapped else made
 
     def _dulled(self) -> Float[np.ndarray, " columns"]:
         """The chance of each column not to be heard; steps of pitch are numbers of a table, and always are."""

@@ -6,11 +6,16 @@ across voices; mel is normalised by the sound's own statistics, as everything el
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from likeness.audio import ROWS_PER_FRAME
+from likeness.corpus import Sample
+from likeness.errors import BadInput
 from likeness.nn.generator.layers import Reach, normaliser, spread, total
 from likeness.nn.generator.settings import Settings
 from likeness.speech import RECIPES, probabilities
@@ -42,6 +47,25 @@ def columns(
         else:
             parts.append(relative(frames[..., at - 1], mean[at - 1], std[at - 1]))
     return torch.cat(parts, -1)
+
+
+def sample_rows(sample: Sample, features: tuple[str, ...]) -> Float[np.ndarray, "rows dim"]:
+    """Speech features of a sample, side by side. Raises BadInput for one that a corpus does not hold."""
+    held = {"pitch": "f0"}
+    for name in features:
+        if held.get(name, name) not in sample:
+            raise BadInput(f"a corpus holds no feature {name!r}; settings may name mel, phones and pitch.")
+    parts = [sample[held.get(name, name)] for name in features]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], 1)
+
+
+def column_slices(settings: Settings) -> dict[str, slice]:
+    """Where each feature stands in `columns`."""
+    found, at = {}, 0
+    for name in settings.features:
+        found[name] = slice(at, at + _width(name, settings))
+        at = found[name].stop
+    return found
 
 
 def relative(
@@ -81,10 +105,13 @@ def _width(name: str, settings: Settings) -> int:
 
 
 class Ears(nn.Module):
-    """Columns to the condition, at 25 frames a second, and at the latents' rate."""
+    """Columns to the condition, at 25 frames a second, and at the latents' rate; of the features that the network hears."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
+        whole = column_slices(settings)
+        self.slices = [whole[name] for name in settings.ears or settings.features]
+        settings = replace(settings, features=settings.ears or settings.features, ears=(), keys=0)
         self.embeds = "pitch" in settings.features and settings.pitch == "bins"
         plain, width = column_count(settings), settings.condition
         if self.embeds:
@@ -106,7 +133,7 @@ class Ears(nn.Module):
 
     def forward(self, heard: Float[Tensor, "batch frames columns"]) -> Float[Tensor, "batch cond short"]:
         """The condition of each frame."""
-        x = heard.transpose(1, 2)
+        x = torch.cat([heard[..., own] for own in self.slices], -1).transpose(1, 2)
         if self.speech is not None and not self.embeds:
             return self.speech(x)
         own = x[:, self.at : self.at + ROWS_PER_FRAME]

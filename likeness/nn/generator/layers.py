@@ -29,6 +29,11 @@ class Reach(NamedTuple):
 NOWHERE = Reach(0, 0)
 
 
+def widest(one: Reach, other: Reach) -> Reach:
+    """Of two layers side by side."""
+    return Reach(max(one.before, other.before), max(one.after, other.after))
+
+
 def total(reaches: list[Reach]) -> Reach:
     """Of layers one after the other."""
     return Reach(sum(r.before for r in reaches), sum(r.after for r in reaches))

@@ -79,7 +79,7 @@ class Objective(nn.Module):
             batch.weight.sum(),
             counted.sum(),
         )
-        return sums, draft.moves
+        return sums, draft.moves + batch.recalled[:, past : past + draft.moves.shape[1]]
 
 
 def loss_of(sums: Sums, frames: Tensor, latents: Tensor, lesson: Training) -> Float[Tensor, ""]:

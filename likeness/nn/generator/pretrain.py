@@ -29,7 +29,8 @@ from likeness.nn.generator.batches import Batch, Course, Lane
 from likeness.nn.generator.model import Generator
 from likeness.nn.generator.objective import Expert, Objective, Sums, loss_of, sync_loss
 from likeness.nn.generator.ranks import Ranks, joined
-from likeness.nn.generator.settings import Settings, Training
+from likeness.nn.generator.recall import solved
+from likeness.nn.generator.settings import PRESETS, Settings, Training
 from likeness.nn.generator.validation import Judged, figures, sync_figure
 from likeness.pitch import RECIPE as PITCH_RECIPE
 from likeness.run import Run, optimiser_state
@@ -102,7 +103,7 @@ class Learner:
 def pretrain(
     corpus: Corpus | str | os.PathLike,
     out: str | os.PathLike,
-    settings: Settings = Settings(),
+    settings: Settings = PRESETS["fast"],
     seed: int = 0,
     validation: tuple[str, ...] = (),
     expert: Expert | None = None,
@@ -121,8 +122,12 @@ def pretrain(
         if lesson.lanes % ranks.count:
             raise BadInput(f"{ranks.count} processes cannot share {lesson.lanes} lanes evenly: take a number that divides it.")
         torch.manual_seed(seed)  # the first weights; every process has the same
-        learner = Learner.begun(Generator(settings))
-        course = Course(settings, learner.generator.hearing, seed, frozenset(validation), expert.features if expert else ())
+        generator, recalls = Generator(settings), None
+        if settings.keys:
+            generator.recall, recalls = solved(corpus, settings, seed, frozenset(validation))
+        learner = Learner.begun(generator)
+        hears = expert.features if expert else ()
+        course = Course(settings, generator.hearing, seed, frozenset(validation), hears, recalls)
         lanes = [Lane(corpus, course, number) for number in range(ranks.rank, lesson.lanes, ranks.count)]
         if not ranks.first:
             _learn(learner, lanes, ranks, None, None, expert)
@@ -233,7 +238,7 @@ def _validate(learner: Learner, judged: Judged, corpus: Corpus, expert: Expert |
         _keep(learner, 0.0)
         return {}
     told = figures(generator, judged)
-    if told["mouth_mse"] < float(learner.score):
+    if told["mouth_mse"] < float(learner.score) or generator.recall is not None:  # whose likeliest motion does not change
         _keep(learner, told["mouth_mse"])
     if expert is not None and learner.generator.settings.training.sync_weight:
         told["sync"] = sync_figure(generator, expert, corpus, judged)

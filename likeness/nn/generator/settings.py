@@ -60,6 +60,11 @@ class Settings:
 
     features: tuple[str, ...] = ("phones",)
     """Speech features that it hears: phones (what is said, whoever says it), mel, pitch, or those of a network in place."""
+    ears: tuple[str, ...] = ()
+    """Those of them that the network hears; none named: all. With mel it learns voices by heart: r .412 against .490 of seven
+    people left out."""
+    keys: int = 0
+    """Windows of sound that a recall beside the network remembers (`recall`), which hears mel and phones; 0: no recall."""
     pitch: Literal["relative", "bins"] = "relative"
     """Form of the feature pitch: octaves from the speaker's own level; or an embedding of 255 steps (GeneFace)."""
     stride: int = 1
@@ -100,8 +105,12 @@ class Settings:
             raise BadInput(
                 f"features are {', '.join(self.features) or 'none'}; choose some of {', '.join(RECIPES)}, each once."
             )
+        if set(self.ears) - set(self.features) or (self.keys and not {"mel", "phones"} <= set(self.features)):
+            raise BadInput(
+                f"features are {', '.join(self.features)}: the network can hear no others, and a recall needs mel and phones."
+            )
         least = {"stride": 1, "latent": 2, "condition": 1, "width": 1, "kernel": 1, "posterior_layers": 1, "decoder_layers": 1}
-        least |= {"dilation_base": 1, "flows": 0, "flow_width": 1, "flow_layers": 1, "flow_kernel": 1}
+        least |= {"dilation_base": 1, "flows": 0, "flow_width": 1, "flow_layers": 1, "flow_kernel": 1, "keys": 0}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise BadInput(f"{name} is {getattr(self, name)}; it must be at least {low}.")
@@ -113,7 +122,7 @@ class Settings:
 
 
 PRESETS = {
-    "fast": Settings(),
+    "fast": Settings(features=("phones", "mel"), ears=("phones",), keys=1600, training=Training(steps=600)),
     "paper": Settings(
         features=("mel", "phones", "pitch"),
         pitch="bins",
@@ -166,7 +175,9 @@ def from_dictionary(held: dict[str, Any]) -> Settings:
     if set(held) != wanted or not isinstance(training, dict) or set(training) != inner:
         raise BadInput("its settings are not those of this likeness' motion generator. Pretrain it again.")
     try:
-        settings = Settings(**held | {"training": Training(**training), "features": tuple(held["features"])})
+        settings = Settings(
+            **held | {"training": Training(**training), "features": tuple(held["features"]), "ears": tuple(held["ears"])}
+        )
         settings.check()
     except TypeError as error:
         raise BadInput(f"its settings cannot be read ({error}). Pretrain it again.") from error

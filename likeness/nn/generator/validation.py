@@ -14,7 +14,7 @@ from torch import Tensor
 from likeness.corpus import Corpus, Sample, Split
 from likeness.displacement import BROWS, EYES, JAW, MOUTH, lip_opening
 from likeness.errors import BadInput
-from likeness.nn.generator.batches import sample_rows
+from likeness.nn.generator.hearing import sample_rows
 from likeness.nn.generator.model import Generator
 from likeness.nn.generator.objective import Expert
 from likeness.speech import Statistics

@@ -103,7 +103,8 @@ def one_batch(settings: Settings, hearing: object, seed: int = 0) -> Batch:
     moves = torch.randn(count, frames, 68, 3).cumsum(1) * 0.03
     white = torch.randn(count, settings.latent, frames + 2)
     nothing = torch.zeros(count, 0)
-    return Batch(heard, moves, torch.ones(count, settings.training.crop), white, nothing[:, None], nothing, nothing)
+    weight = torch.ones(count, settings.training.crop)
+    return Batch(heard, moves, torch.zeros_like(moves), weight, white, nothing[:, None], nothing, nothing)
 
 
 PAPER = replace(preset("paper"), condition=8, width=8, flow_width=6, posterior_layers=2, training=replace(SMALL, lanes=2))
