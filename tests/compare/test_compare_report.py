@@ -193,7 +193,12 @@ def test_videos_have_the_sound_and_the_length(found, clip):
 def test_files_beside_the_page(found, out):
     told = json.loads((out / "report.json").read_text())
     assert told["format"] == "likeness-comparison" and [f["name"] for f in told["failures"]] == ["radnerf"]
-    assert told["entries"][0]["evaluation"]["table"] and told["settings"] == {"preset": "fast", "size": 256, "seed": 0}
+    assert told["entries"][0]["evaluation"]["table"] and told["settings"] == {
+        "preset": "fast",
+        "size": 256,
+        "seed": 0,
+        "motion": "",
+    }
     rows = list(csv.DictReader((out / "table.csv").open()))
     assert [row["ranked"] for row in rows] == ["yes"] * 2 + ["no"] * 4
     assert float(rows[0]["full"]) == found.entries[0].figures.full
@@ -297,7 +302,7 @@ def test_perfect_entries_have_black_maps(found, clip):
 def test_other_settings_or_another_clip_are_trained_again(clip, out, small, portrait, monkeypatch):
     trained = []
 
-    def train(clip, path, method, preset, size, seed):
+    def train(clip, path, method, preset, size, seed, motion):
         trained.append((method, seed))
         return portrait
 
