@@ -93,8 +93,8 @@ class VanillaTorso(nn.Module):
         self.color = nn.Sequential(*layers)
         cond = settings.code + POSE * (1 + 2 * settings.pose_octaves) + COLOR[-1]
         self.coarse, self.fine = Perceptron(settings, cond), Perceptron(settings, cond)
+        middle = 0.0 if place is None else float(place.pose[:3, 3].norm())  # a blank one may have no numbers at all
         place = place or Place(torch.eye(4), 0.0, torch.zeros(POSE), torch.zeros(POSE))
-        middle = float(place.pose[:3, 3].norm())
         self.register_buffer("canonical", place.pose.clone())
         # Clothes lie before and behind the head: the published stretch, which is of about metres, round its distance.
         self.register_buffer("span", torch.tensor([max(middle - REACH / 2, 0.0), middle + REACH / 2]))

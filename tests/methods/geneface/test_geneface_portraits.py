@@ -195,7 +195,7 @@ def test_the_published_renderer():
     assert (config.rate_end, config.lip_rate_end) == (pytest.approx(0.1 ** (200 / 250)), 0.1)
 
 
-@pytest.mark.parametrize("wrong", [{"size": 300}, {"clamp": 0.0}, {"hidden": 0}, {"space": "cube"}])
+@pytest.mark.parametrize("wrong", [{"size": 300}, {"clamp": 0.0}, {"hidden": 0}, {"step": 2.0}])
 def test_settings_of_geneface_that_cannot_be_are_refused(wrong):
     with pytest.raises(ValueError):
         replace(preset("fast"), **wrong)

@@ -19,7 +19,7 @@ from likeness.nn.adaptation.distances import frechet, nearest_mouth_mm
 from likeness.nn.adaptation.person import WIDTH, Person
 from likeness.nn.adaptation.sound import Sound
 from likeness.nn.adaptation.speaker import Speaker, blank_voice, sizes_of
-from likeness.nn.adaptation.speaker_train import Adaptation, train_speaker, voice_of
+from likeness.nn.adaptation.speaker_train import Adaptation, generator_of, train_speaker, voice_of
 from likeness.nn.generator import Generator, Settings, asset
 from likeness.nn.voice import HEARING, Voice
 from likeness.nn.voice_train import Lesson, correlation, opening
@@ -180,8 +180,10 @@ def test_without_an_asset_there_is_the_voice_alone(taught, tmp_path):
     with Run(tmp_path / "run", {}) as run:
         voice = voice_of(clip, rig, clip.train, run, None)
         again = voice_of(clip, rig, clip.train, run, None)
-        speaker = voice_of(clip, rig, clip.train, run, tmp_path / "motion.safetensors")
-    assert isinstance(voice, Voice) and isinstance(speaker, Speaker)
+        speaker = voice_of(clip, rig, clip.train, run, generator_of(tmp_path / "motion.safetensors"))
+    assert isinstance(voice, Voice) and isinstance(speaker, Speaker) and generator_of(None) is None
+    with pytest.raises(BadInput, match="sound itself moves the face"):
+        generator_of(tmp_path / "motion.safetensors", "sound")
     assert torch.equal(voice.calibration, again.calibration) and torch.equal(voice.calibration, speaker.voice.calibration)
 
 
