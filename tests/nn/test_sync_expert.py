@@ -34,7 +34,7 @@ from likeness.nn.sync.trial import auc, strangers, trial
 from likeness.run import CHECKPOINT
 from tests import talkers
 
-QUICK = preset("small", steps=60, width=48, dim=24, stretches=6, velocity=True)
+QUICK = preset("small", steps=160, width=48, dim=24, stretches=6, velocity=True)
 
 
 @pytest.fixture(scope="module")
