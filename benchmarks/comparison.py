@@ -1,10 +1,11 @@
 """All methods on one clip in the settings of the papers: itself, other sounds, another head movement.
 
     python -m benchmarks.comparison CLIP/ OUT/ [--speech FILE ...] [--pose orbit:15] [--preset fast] [--size 256]
+        [--motion motion.safetensors]
 
 Runs `likeness compare` into OUT/ (portraits that are finished there are used again), lets each portrait say the held-out sound
-with another head movement, too, and writes benchmarks/results/comparison-VIDEO-SIZE-PRESET.json: rows, intervals, checks, floor
-and costs; no pictures, and no curves of single frames.
+with another head movement, too, and writes benchmarks/results/comparison-VIDEO-SIZE-PRESET.json (`-motion` behind it where a
+generator speaks): rows, intervals, checks, floor and costs; no pictures, and no curves of single frames.
 """
 
 from __future__ import annotations
@@ -43,17 +44,22 @@ class Settings:
     preset: str = "fast"
     size: int = 256
     methods: tuple[str, ...] | None = None
+    motion: Path | None = None
+    """Generator of motion that shall speak for the person in every method."""
 
 
 def main(settings: Settings) -> None:
     about = machine()
     clip = Clip.open(settings.clip)
     video = Path(clip.header["source"]["name"])
-    made = compare(clip, settings.out, settings.methods, preset=settings.preset, size=settings.size, speech=settings.speech)
+    made = compare(
+        clip, settings.out, settings.methods, preset=settings.preset, size=settings.size, speech=settings.speech,
+        motion=settings.motion,
+    )  # fmt: skip
     made.must_be_whole()
     entries = {}
     for entry in made.entries:
-        file = settings.out / "portraits" / f"{entry.name}-{settings.preset}-{settings.size}-0.portrait"
+        file = settings.out / "portraits" / made.settings.file(entry.name)
         turned = evaluate_speech(methods.load(file), clip, [], Delivery(pose=settings.pose))
         entries[entry.name] = {
             "portrait_mb": round(file.stat().st_size / 1e6, 1),
@@ -72,7 +78,7 @@ def main(settings: Settings) -> None:
         "marks": made.marks,
         "entries": entries,
     }
-    place = RESULTS / f"comparison-{video.stem}-{settings.size}-{settings.preset}.json"
+    place = RESULTS / f"comparison-{video.stem}-{settings.size}-{settings.preset}{'-motion' if settings.motion else ''}.json"
     write_atomically(place, json.dumps(result, indent=1).encode())
     print(place)
 

@@ -24,7 +24,12 @@ from likeness.video import read
 
 Image = UInt8[np.ndarray, "height width 3"]
 COLUMNS = 6
-NAMES = {"rigged-gaussians": "rigged Gaussians", "talking-gaussian": "TalkingGaussian", "radnerf": "RAD-NeRF"}
+NAMES = {
+    "rigged-gaussians": "rigged Gaussians",
+    "talking-gaussian": "TalkingGaussian",
+    "radnerf": "RAD-NeRF",
+    "geneface": "GeneFace",
+}
 LABEL, GAP = 26, 4  # pixels
 INK, PAPER = (70, 70, 70), 255
 

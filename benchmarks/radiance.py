@@ -36,7 +36,7 @@ from likeness.evaluate import evaluate
 from likeness.evaluate.rows import Row, all_rows
 from likeness.files import write_atomically
 from likeness.methods.radnerf import Model
-from likeness.methods.radnerf.volume import Rays, look
+from likeness.nn.radiance.volume import Rays, look
 
 RESULTS = Path(__file__).parent / "results"
 SIDE, EVERY = 450, 15

@@ -96,6 +96,36 @@ def corpus(
 
 
 @app.command
+def pretrain(
+    what: Annotated[
+        Positional[str], arg(help="geneface: the generator of motion. sync: the expert that hears whose lips fit.")
+    ],
+    corpus: Positional[Path],
+    out: Positional[Path],
+    preset: Annotated[
+        Literal["fast", "paper"], arg(help="paper: sizes and schedule as published, for a large corpus.")
+    ] = "fast",
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Corpus -> what is learned once over many people, a file. A run that was cut off goes on; geneface also under torchrun."""
+    from likeness.corpus import Corpus
+
+    began = time.monotonic()
+    if what == "sync":
+        from likeness.nn.sync.expert import preset as settings
+        from likeness.nn.sync.pretrain import pretrain as run
+
+        found = run(Corpus.open(corpus), out, settings("small" if preset == "fast" else preset), seed)
+    else:
+        from likeness.methods import pretrain as run_method
+
+        found = run_method(corpus, out, what, preset=preset, seed=seed)
+    seconds = round(time.monotonic() - began, 1)
+    _tell({"out": str(out), "figures": found, "seconds": seconds}, f"{out}: learned in {seconds:.0f} s", json)
+
+
+@app.command
 def train(
     clip: Positional[Path],
     out: Positional[Path],
@@ -104,13 +134,16 @@ def train(
     size: Size = 256,
     seed: Seed = 0,
     start: Annotated[Path | None, arg(help="Portrait to begin from, where the method can (radnerf).")] = None,
+    motion: Annotated[
+        Path | None, arg(help="Generator of motion that shall speak for the person, too (likeness pretrain geneface).")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Clip -> portrait file. A run that was cut off goes on where it was."""
     from likeness.methods import train as run
 
     began = time.monotonic()
-    run(clip, out, method, preset=preset, size=size, seed=seed, start=start)
+    run(clip, out, method, preset=preset, size=size, seed=seed, start=start, motion=motion)
     seconds = round(time.monotonic() - began, 1)
     _tell({"portrait": str(out), "seconds": seconds}, f"{out}: trained in {seconds:.0f} s", json)
 
@@ -212,13 +245,14 @@ def compare(
         tuple[str, ...],
         arg(metavar="NAME=FILE [NAME=FILE ...]", help="Other systems' videos of the held-out part, or folders of PNG frames."),
     ] = (),
+    motion: Annotated[Path | None, arg(help="Generator of motion that shall speak for the person in every method.")] = None,
     json: Json = False,
 ) -> None:
     """Several methods on one clip, side by side: trains what is missing, measures all, writes OUT/report.html."""
     from likeness.compare import compare as run
     from likeness.compare import named
 
-    made = run(clip, out, methods, preset=preset, size=size, seed=seed, speech=speech, videos=named(video))
+    made = run(clip, out, methods, preset=preset, size=size, seed=seed, speech=speech, videos=named(video), motion=motion)
     told = made.as_json() | {"report": str(made.report)}
     _tell(told, f"{made.report}: {len(made.entries)} compared, {len(made.failures)} failed", json)
     made.must_be_whole()

@@ -39,6 +39,14 @@ POINTS_68 = (
 points a side at even distances on the mesh's oval, the face's outline in the picture: it slides when the head turns."""
 JAW, BROWS, NOSE, EYES, MOUTH = slice(0, 17), slice(17, 27), slice(27, 36), slice(36, 48), slice(48, 68)
 """Of the 68."""
+# fmt: off
+MIRROR_68 = (
+    *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31,
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
+)
+# fmt: on
+"""The landmark of the other side for each of the 68."""
 UPPER_INNER_LIP, LOWER_INNER_LIP = 62, 66
 OUTER_EYE_CORNERS = (36, 45)
 
@@ -144,6 +152,11 @@ def pick_68(points: Float[np.ndarray, "*time points 3"]) -> Float[np.ndarray, "*
     if count not in (len(POINTS_68), mesh.POINTS):
         raise BadInput(f"{count} landmarks: there is a map to the usual 68 from the mesh's {mesh.POINTS} only.")
     return points if count == len(POINTS_68) else points[..., POINTS_68, :]
+
+
+def mirrored(points: Float[np.ndarray, "*time 68 3"]) -> Float[np.ndarray, "*time 68 3"]:
+    """A face, or its displacement, as in a mirror."""
+    return points[..., MIRROR_68, :] * np.array([-1, 1, 1], points.dtype)
 
 
 def lip_opening(points: Float[np.ndarray, "time points 3"]) -> Float[np.ndarray, " time"]:

@@ -60,6 +60,14 @@ class Heard:
     """Whether the speaker is the person of the portrait."""
     amplitude: float = 1.0
     """Factor on mouth movement round the rest position."""
+    projection: float = 0.0
+    """How far lips are brought onto what the person was seen to do: 0 not at all, 1 wholly."""
+    start: int = 0
+    """Number of the first of the T frames in the sound: what noise hangs on where motion comes from a generator."""
+    temperature: float = 0.0
+    """Spread of that noise; 0 the likeliest motion."""
+    seed: int = 0
+    """Of that noise."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +129,8 @@ class Portrait(nn.Module, ABC):
     def maps(self, cond: Float[Tensor, "1 *cond"] | None, motion: Motion) -> dict[str, Float[Tensor, "height width"]]:
         """What a method knows of each pixel of one frame besides its colour, by name; without conditioning, the mean."""
         raise BadInput(
-            f"a portrait of {self.method.replace('_', '-')} has no attention to show. Train one with talking-gaussian or "
-            "radnerf."
+            f"a portrait of {self.method.replace('_', '-')} has no attention to show. Train one with talking-gaussian, radnerf "
+            "or geneface."
         )
 
     def on(self, stage: Stage) -> Portrait:
@@ -132,14 +140,14 @@ class Portrait(nn.Module, ABC):
         if wanted is not None and not lights:
             raise BadInput(
                 f"a portrait of {self.method.replace('_', '-')} has one appearance only. Leave it at mean; portraits of "
-                "radnerf know the light of each frame that they were trained on."
+                "radnerf and geneface know the light of each frame that they were trained on."
             )
         if wanted is not None and not 0 <= wanted < lights:
             raise BadInput(f"there is no appearance {wanted}: the portrait was trained on the frames 0 to {lights - 1}.")
         if stage.quick and not self.has_quick_way:
             raise BadInput(
                 f"this portrait of {self.method.replace('_', '-')} has no quicker way to be drawn. Leave quick out; "
-                "portraits of radnerf whose lips the rig moves have one."
+                "portraits of geneface, and of radnerf whose lips the rig moves, have one."
             )
         other = copy(self)
         other.stage = stage
@@ -156,8 +164,8 @@ class Portrait(nn.Module, ABC):
         return False
 
     @abstractmethod
-    def sizes(self) -> dict[str, int]:
-        """What `blank` needs to lay out the tensors."""
+    def sizes(self) -> dict[str, Any]:
+        """What `blank` needs to lay out the tensors, as JSON holds it."""
 
     @classmethod
     @abstractmethod

@@ -91,7 +91,7 @@ class Rig:
         """Nodes of the face mesh under a conditioning."""
         return self.mean + torch.einsum("tc,cnd->tnd", cond, self.basis)
 
-    def clip(self, cond: Float[Tensor, "time cond"]) -> Float[Tensor, "time cond"]:
+    def clip(self, cond: Float[Tensor, "*time cond"]) -> Float[Tensor, "*time cond"]:
         """Keep a conditioning within what the training frames showed."""
         return torch.minimum(torch.maximum(cond, self.low), self.high)
 

@@ -72,6 +72,10 @@ class Speech:
             activity=activity if self.delivery.close_in_silence else torch.ones_like(activity),
             voice=self.voice,
             amplitude=self.delivery.amplitude,
+            projection=self.delivery.projection,
+            start=start,
+            temperature=self.delivery.temperature,
+            seed=self.delivery.motion_seed,
         )
         return self.portrait.listen(heard)
 

@@ -1,8 +1,8 @@
 """Speech features: what a portrait hears, 100 rows a second, rows 4t .. 4t+3 for frame t.
 
 `mel` (80 log-mel bands) knows the voice, `phones` (42 log phone posteriors of pocketsphinx's own acoustic model) what
-is said, whoever says it. Both need no download. HuBERT and wav2vec 2.0 are there for who has their weights; its logits of
-letters are what portraits of the original RAD-NeRF listen to.
+is said, whoever says it, `pitch` (hertz, 0 where unvoiced) how high. They need no download. HuBERT and wav2vec 2.0 are there
+for who has their weights; its logits of letters are what portraits of the original RAD-NeRF listen to.
 
 Every feature has 4 * frames_in(samples) rows, exactly: the waveform is filled with silence to whole frames, and
 whatever an extractor yields beyond or short of that is cut, or filled with its last row. Values are not normalised:
@@ -27,6 +27,8 @@ from torch import Tensor
 from likeness.audio import HOP, RATE, ROWS_PER_FRAME, frames_in
 from likeness.errors import BadInput, MissingAsset
 from likeness.phones import PHONES, PhoneStream, model_hash, posteriors
+from likeness.pitch import RECIPE as PITCH_RECIPE
+from likeness.pitch import f0
 
 STEP = HOP // ROWS_PER_FRAME
 """Samples in a row: 10 ms."""
@@ -58,6 +60,7 @@ RECIPES = {
     for recipe in (
         Recipe("mel", BANDS, "16k, hann 400 of 512, hop 160 centred, HTK mel 0-8000, ln(power / window energy + 1e-8); 1"),
         Recipe("phones", len(PHONES), "pocketsphinx en-us ptm, CI senones, max of 3 states, softmax, ln(p + 1e-3); 1"),
+        Recipe("pitch", 1, PITCH_RECIPE),
         Recipe("hubert", 1024, "facebook/hubert-large-ls960-ft, last hidden state, each row twice; 1"),
         Recipe("wav2vec2", 1024, "facebook/wav2vec2-large-xlsr-53, last hidden state, each row twice; 1"),
         Recipe("wav2vec2-letters", 32, "facebook/wav2vec2-large-960h-lv60-self, logits of letters, each row twice; 1"),
@@ -65,7 +68,8 @@ RECIPES = {
     )
 }
 OFFLINE = ("mel", "phones")
-"""Features that need nothing but what pip installs."""
+"""Features that `prepare` makes and that can be heard live. `pitch` needs no download either; it takes a loudness, and a path
+through time, that live sound does not have."""
 
 
 def recipe_id(name: str) -> str:
@@ -87,6 +91,8 @@ def extract(name: str, waveform: Float[np.ndarray, " samples"]) -> Float[np.ndar
         features = mel(waveform)
     elif name == "phones":
         features = np.log(posteriors(waveform) + PROBABILITY_FLOOR)
+    elif name == "pitch":
+        features = f0(waveform)[:, None]
     else:
         features = pretrained(name, waveform)
     features = features[:rows]

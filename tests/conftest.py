@@ -10,6 +10,7 @@ from likeness import audio, methods
 from likeness.clip import Clip
 from likeness.portrait import Portrait
 from likeness.prepare import prepare
+from tests import talkers
 from tests.takes import SECONDS, SIZE, Take, tiny, write
 
 
@@ -37,6 +38,14 @@ def actor_clip(actor_video, tmp_path_factory) -> tuple[Clip, list[str]]:
 @pytest.fixture(scope="session")
 def clip(actor_clip) -> Clip:
     return actor_clip[0]
+
+
+@pytest.fixture(scope="session")
+def sync_file(clip, tmp_path_factory) -> Path:
+    """A sync expert that knows the clip, where $LIKENESS_ASSETS would have it."""
+    folder = tmp_path_factory.mktemp("assets") / "sync"
+    folder.mkdir()
+    return talkers.expert_of(clip, folder / "landmarks.safetensors")
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,31 @@
-"""Small settings of RAD-NeRF, for tests."""
+"""Small settings of a radiance field, and a lesson for it, for tests."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
+import torch
+
+from likeness.clip import Clip
 from likeness.kernels import geometric
 from likeness.methods.radnerf import preset
 from likeness.methods.radnerf.config import Config
+from likeness.nn.perceptual import perceptual_loss
+from likeness.nn.radiance import Settings
+from likeness.nn.radiance.lesson import Lesson
+from likeness.rig import Rig
+from likeness.run import Run
 
 FEW = {
     "steps": 6, "lip_steps": 4, "samples": 4096, "rays": 256, "occupancy_every": 3, "coarse_steps": 2,
     "plane_sizes": geometric(16.0, 4, finest=64.0), "grid_sizes": geometric(8.0, 3, finest=32.0), "grid_log2_rows": 10,
 }  # fmt: skip
 """Every stage and several looks at space, in 10 steps."""
+EVERY = 6  # of the training frames
+
+L = TypeVar("L", bound=Lesson)
 
 
 def few(**more: object) -> Config:
@@ -22,3 +35,10 @@ def few(**more: object) -> Config:
 def paper(**more: object) -> Config:
     """The published settings, with fewer steps, rays and nodes, and only in space near the head."""
     return replace(preset("paper"), **{**FEW, "torso_steps": 0, "seeded": True, **more})
+
+
+def lesson_of(kind: type[L], clip: Clip, folder: Path, config: Settings | None = None) -> L:
+    """Of few frames, in a run of its own."""
+    rig = Rig.fit(clip.motion[torch.from_numpy(clip.train)])
+    run = Run(folder, {})
+    return kind(clip, rig, clip.train[::EVERY], few() if config is None else config, run, perceptual_loss("laplacian"))

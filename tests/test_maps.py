@@ -44,6 +44,7 @@ def test_a_speech_with_maps(portrait_files, short_sound, tmp_path):
     for name, known in (
         ("talking_gaussian", ["attention-to-speech", "attention-to-the-upper-face"]),
         ("radnerf", ["attention-to-speech", "attention-to-the-upper-face", "depth"]),
+        ("geneface", ["attention-to-speech", "attention-to-the-upper-face", "depth"]),
     ):
         speech, folder = speak(methods.load(portrait_files[name]), short_sound), tmp_path / f"{name} maps"
         speech.save(tmp_path / f"{name}.mp4", maps=folder)

@@ -290,6 +290,8 @@ def test_what_cannot_be_said_is_told_before_any_work(portrait, speech_file, tmp_
         (speech_file, good, Delivery(amplitude=float("nan")), BadInput, "amplitude"),
         (speech_file, good, Delivery(smooth=-1.0), BadInput, "smooth"),
         (speech_file, good, Delivery(blink_seed=-1), BadInput, "blink_seed"),
+        (speech_file, good, Delivery(temperature=-0.1), BadInput, "temperature"),
+        (speech_file, good, Delivery(motion_seed=1 << 64), BadInput, "motion_seed"),
         (speech_file, good, Delivery(fov=0.0), BadInput, "fov is 0.0"),
         (speech_file, good, Delivery(appearance=-1), BadInput, "appearance is -1"),
         (speech_file, good, Delivery(pose="orbit:far"), BadInput, "orbit:DEGREES"),

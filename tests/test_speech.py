@@ -131,6 +131,15 @@ def test_live_features_are_those_of_the_file() -> None:
     assert (rows[:, 80:].argmax(1) == whole[: len(rows), 80:].argmax(1)).mean() > 0.6
     with pytest.raises(BadInput, match="live"):
         speech.Live(("hubert",))
+    with pytest.raises(BadInput, match="pitch cannot be heard live"):
+        speech.Live(("mel", "pitch"))
+
+
+def test_pitch_is_a_feature() -> None:
+    waveform = np.sin(2 * np.pi * 120 * np.arange(8100) / 16000).astype(np.float32)
+    rows = speech.extract("pitch", waveform)
+    assert rows.shape == (4 * 13, 1) and np.allclose(rows[5:45], 120, rtol=0.01)
+    assert not speech.extract("pitch", np.zeros(1600, np.float32)).any()
 
 
 @settings(max_examples=30, deadline=None)

@@ -41,6 +41,7 @@ from likeness.evaluate.experts import Experts
 from likeness.evaluate.rows import judged
 from likeness.files import lock, unwritable, write_atomically
 from likeness.methods import get, names
+from likeness.nn.generator import asset
 
 __all__ = ["Comparison", "Entry", "Failure", "compare", "named"]
 Made = TypeVar("Made")
@@ -56,11 +57,12 @@ def compare(
     seed: int = 0,
     speech: str | os.PathLike | Sequence[str | os.PathLike] = (),
     videos: Mapping[str, str | os.PathLike] | None = None,
+    motion: str | os.PathLike | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Compare methods (None: all there are) and finished `videos` (name: file) on a clip, and write the report into `out`.
     `speech`: a file, or several, of other sounds that all portraits say, too, and are measured by as far as that goes without
-    a reference.
+    a reference. `motion`: a generator of motion that shall speak for the person in every method.
 
     A portrait of the same clip and settings that lies in `out` is used again; a training that was cut off goes on. What fails
     is listed in the report and in `failures` and stops nothing else; see `Comparison.must_be_whole`.
@@ -74,7 +76,8 @@ def compare(
     clip = clip if isinstance(clip, Clip) else Clip.open(clip)
     chosen = [_canonical(name) for name in (names() if methods is None else methods)]
     finished = {name: Path(path) for name, path in (videos or {}).items()}
-    settings = Settings(preset, size, seed)
+    generator = None if motion is None else asset.load(motion)
+    settings = Settings(preset, size, seed, generator.origin if generator else "")
     _check(clip, chosen, finished, settings)
     files = [speech] if isinstance(speech, str | os.PathLike) else speech
     sounds = [held_out(clip), *others([Path(file) for file in files])]
@@ -84,7 +87,7 @@ def compare(
     about = provenance()
     with lock(out / "lock", out, "comparison"):
         real = real_film(clip, size, sounds[0], out / "videos")
-        work = _Work(clip, out, sounds, settings, experts, say)
+        work = _Work(clip, out, sounds, settings, None if motion is None else Path(motion), experts, say)
         for method in chosen:
             made += work.portrait(method)
         for name, path in finished.items():
@@ -127,6 +130,7 @@ class _Work:
     out: Path
     sounds: Sequence[Sound]
     settings: Settings
+    motion: Path | None
     experts: Experts
     say: Callable[[str], None]
 
@@ -138,7 +142,9 @@ class _Work:
         """Train, measure and speak. Who cannot speak other sounds is compared by the clip's own all the same."""
         name, (own, *other) = method.replace("_", "-"), self.sounds
         trained = self._attempt(
-            name, "training", lambda: portrait_of(self.clip, self.out / "portraits", method, self.settings, self.say)
+            name,
+            "training",
+            lambda: portrait_of(self.clip, self.out / "portraits", method, self.settings, self.motion, self.say),
         )
         if isinstance(trained, Failure):
             return [trained]

@@ -13,6 +13,8 @@ import numpy as np
 from likeness import methods
 from likeness.clip import Clip
 from likeness.errors import BadInput, LikenessError
+from likeness.nn.adaptation.speaker import Speaker
+from likeness.nn.performing import Performer
 from likeness.portrait import Portrait
 
 
@@ -23,13 +25,22 @@ class Settings:
     preset: str = "fast"
     size: int = 256
     seed: int = 0
+    motion: str = ""
+    """Origin of the generator of motion that speaks for the person, too."""
+
+    def file(self, method: str) -> str:
+        """The name of a portrait file."""
+        moved = f"-{self.motion}" if self.motion else ""
+        return f"{method.replace('_', '-')}-{self.preset}-{self.size}-{self.seed}{moved}.portrait"
 
 
-def portrait_of(clip: Clip, folder: Path, method: str, settings: Settings, say: Callable[[str], None]) -> tuple[Portrait, Path]:
+def portrait_of(
+    clip: Clip, folder: Path, method: str, settings: Settings, motion: Path | None, say: Callable[[str], None]
+) -> tuple[Portrait, Path]:
     """The portrait of a clip by a method, from `folder` where a finished one of the same clip and settings lies there; else
     trained, going on where an earlier training was cut off. Raises what `methods.train` does."""
     name = method.replace("_", "-")
-    path = folder / f"{name}-{settings.preset}-{settings.size}-{settings.seed}.portrait"
+    path = folder / settings.file(method)
     config = config_of(method, settings)
     if path.is_file():
         try:
@@ -37,13 +48,21 @@ def portrait_of(clip: Clip, folder: Path, method: str, settings: Settings, say: 
         except LikenessError as error:  # of another version, or damaged: a new one takes its place where it may
             say(f"{name}: trained again, since {error}")
         else:
-            if made.method == method and _same(asdict(made.config), asdict(config)) and _of_clip(made, clip):
+            same = made.method == method and _same(asdict(made.config), asdict(config)) and origin(made) == settings.motion
+            if same and _of_clip(made, clip):
                 say(f"{name}: {path.name} is finished and used again")
                 return made, path
             say(f"{name}: trained again, since {path.name} is of another clip or of other settings")
     else:
         say(f"{name}: training")
-    return methods.train(clip, path, method, **asdict(settings)), path
+    made = methods.train(clip, path, method, preset=settings.preset, size=settings.size, seed=settings.seed, motion=motion)
+    return made, path
+
+
+def origin(portrait: Portrait) -> str:
+    """Of the generator of motion that speaks for the person; empty where there is none."""
+    voice = portrait.voice if isinstance(portrait, Performer) else None
+    return voice.generator.origin if isinstance(voice, Speaker) else ""
 
 
 def config_of(method: str, settings: Settings) -> Any:

@@ -30,6 +30,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +48,7 @@ __all__ = ["FORMAT", "VERSION", "Corpus", "Sample", "Speaker", "Split", "Stream"
 
 Split = Literal["train", "val", "test"]
 Sample = dict[str, Any]
+Member = tuple[Path, str, bytes, bytes]  # of a shard: key, JSON, npz
 FORMAT, VERSION = shards.FORMAT, shards.VERSION
 split_of = shards.split_of
 
@@ -98,13 +100,15 @@ class Corpus:
         buffer: int = 256,
         part: tuple[int, int] = (0, 1),
         epochs: int | None = 1,
+        skip: int = 0,
+        without: frozenset[str] = frozenset(),
     ) -> Stream:
         """The samples of a split, see `Stream`. Raises BadInput for points that are not stored."""
         if points > self.points:
             raise BadInput(
                 f"{self.folder}: was made with {self.points} landmarks a face; make it again with --points {points}."
             )
-        return Stream(self, split, points, seed, buffer, part, epochs)
+        return Stream(self, split, points, seed, buffer, part, epochs, skip, without)
 
 
 @dataclass
@@ -114,7 +118,8 @@ class Stream(IterableDataset):
     Shards come in random order and samples are drawn from a buffer of `buffer` of them; the same `seed` gives the same
     order, each epoch another; None: as stored. `part` is (rank, ranks) of distributed training; a `DataLoader`'s workers
     share the part of their rank. With fewer shards than readers everybody reads all and takes every so many-th sample.
-    `epochs` None: without end, but for a reader that never gets anything.
+    `epochs` None: without end. `skip`: samples that each reader leaves out at the beginning, cheaply: of whole epochs nothing
+    but the shards' headers is read, in the first that counts nothing is decoded. `without`: people who are left out.
     """
 
     corpus: Corpus
@@ -124,23 +129,36 @@ class Stream(IterableDataset):
     buffer: int
     part: tuple[int, int]
     epochs: int | None
+    skip: int = 0
+    without: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Sample]:
-        epoch = 0
+        epoch, left = 0, self.skip
+        counts = self._counts() if left else {}
         while self.epochs is None or epoch < self.epochs:
-            given = 0
-            for sample in self._epoch(epoch):
-                given += 1
-                yield sample
+            here = self._count(epoch, counts) if left else 0
+            if left and here <= left:
+                left -= here
+            else:
+                for path, key, text, content in islice(self._epoch(epoch), left, None):
+                    yield self._finished(shards.decoded(path, key, text, content))
+                    here += 1
+                left = 0
             epoch += 1
-            if self.epochs is None and not given and not self._ever():
+            if self.epochs is None and not here and not self._ever():
                 return
 
     def _ever(self) -> bool:
         """Whether a reader that got nothing in an epoch may get something in another: where shards are dealt out anew, and
         there is a sample at all."""
-        dealt = self.seed is not None and len(self._found()) >= self._readers()[0]
-        return dealt and self.corpus.samples(self.split) > 0
+        people = self.corpus.speakers.items()
+        left = any(s.samples for name, s in people if s.split == self.split and name not in self.without)
+        return left and self.seed is not None and len(self._found()) >= self._readers()[0]
+
+    def _counts(self) -> dict[Path, int]:
+        """How many samples each shard has that are not left out."""
+        clips = {path: shards.read_header(path)["clips"] for path in self._found()}
+        return {p: sum(len(c["samples"]) for c in held if c["speaker"] not in self.without) for p, held in clips.items()}
 
     def _found(self) -> list[Path]:
         return sorted((self.corpus.folder / "shards").glob(f"{self.split}-*.tar"))
@@ -151,18 +169,30 @@ class Stream(IterableDataset):
         workers, mine = (worker.num_workers, worker.id) if worker else (1, 0)
         return self.part[1] * workers, self.part[0] * workers + mine
 
-    def _epoch(self, epoch: int) -> Iterator[Sample]:
-        random = None if self.seed is None else np.random.default_rng([self.seed, epoch])
-        found, (readers, mine) = self._found(), self._readers()
-        order = np.arange(len(found)) if random is None else random.permutation(len(found))
-        whole = len(found) >= readers
-        places = order[mine::readers] if whole else order
+    def _order(self, epoch: int) -> list[Path]:
+        """All shards, in the order of this epoch."""
+        found = self._found()
+        if self.seed is None:
+            return found
+        return [found[place] for place in np.random.default_rng([self.seed, epoch]).permutation(len(found))]
+
+    def _count(self, epoch: int, counts: dict[Path, int]) -> int:
+        """How many samples this reader gets in an epoch."""
+        order, (readers, mine) = self._order(epoch), self._readers()
+        if len(order) >= readers:
+            return sum(counts[path] for path in order[mine::readers])
+        return len(range(mine, sum(counts.values()), readers))
+
+    def _epoch(self, epoch: int) -> Iterator[Member]:
+        order, (readers, mine) = self._order(epoch), self._readers()
+        whole = len(order) >= readers
         every = 1 if whole else readers
-        samples = (sample for place in places for sample in shards.read_samples(found[place]))
-        taken = (sample for number, sample in enumerate(samples) if whole or number % every == mine)
-        if random is not None:
-            taken = _shuffled(taken, self.buffer, np.random.default_rng([self.seed or 0, epoch, mine]))
-        return (self._finished(sample) for sample in taken)
+        held = ((path, *member) for path in (order[mine::readers] if whole else order) for member in shards.members(path))
+        wanted = (m for m in held if json.loads(m[2])["speaker"] not in self.without) if self.without else held
+        taken = (member for number, member in enumerate(wanted) if whole or number % every == mine)
+        if self.seed is None:
+            return taken
+        return _shuffled(taken, self.buffer, np.random.default_rng([self.seed, epoch, mine]))
 
     def _finished(self, sample: Sample) -> Sample:
         """Arrays as float32, displacement from the person's mean face in place of the stretch's own."""
@@ -173,9 +203,9 @@ class Stream(IterableDataset):
         return sample | arrays | {"moves": pick(moves), "shape": pick(person)}
 
 
-def _shuffled(samples: Iterator[Sample], buffer: int, random: np.random.Generator) -> Iterator[Sample]:
+def _shuffled(samples: Iterator[Member], buffer: int, random: np.random.Generator) -> Iterator[Member]:
     """Each sample leaves when a later one takes its place; the rest in random order."""
-    held: list[Sample] = []
+    held: list[Member] = []
     for sample in samples:
         if len(held) < buffer:
             held.append(sample)

@@ -104,14 +104,13 @@ def members(path: Path) -> Iterator[tuple[str, bytes, bytes]]:
             tar.members = []  # the list of what was read would grow
 
 
-def read_samples(path: Path) -> Iterator[dict[str, Any]]:
-    """The samples of a shard as they are stored, one after the other. Raises BadInput where it is damaged or cut short."""
-    for key, text, content in members(path):
-        try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as held:
-                yield {"key": key} | json.loads(text) | {name: held[name] for name in held.files}
-        except UNREADABLE as error:
-            raise _damaged(path, error) from error
+def decoded(path: Path, key: str, text: bytes, content: bytes) -> dict[str, Any]:
+    """A member as a sample, as it is stored. Raises BadInput where it is damaged."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as held:
+            return {"key": key} | json.loads(text) | {name: held[name] for name in held.files}
+    except UNREADABLE as error:
+        raise _damaged(path, error) from error
 
 
 @contextmanager

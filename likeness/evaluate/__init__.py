@@ -15,13 +15,14 @@ from jaxtyping import Bool, Float
 
 from likeness.clip import Clip
 from likeness.errors import BadInput
-from likeness.evaluate import checks, metrics, openface
+from likeness.evaluate import checks, lips, metrics, openface
 from likeness.evaluate.experts import Experts
 from likeness.evaluate.figures import FEWEST, Evaluation, Figures, Pictures, ranges
 from likeness.evaluate.intervals import Sample
 from likeness.evaluate.judge import Judge, Measured
 from likeness.evaluate.rows import Row, all_rows, judged, nearest
 from likeness.evaluate.silence import silence
+from likeness.evaluate.sources import sources
 from likeness.evaluate.speed import machine, speed
 from likeness.nn.backdrop import without_head
 from likeness.portrait import Portrait
@@ -68,6 +69,8 @@ def evaluate(
         floor=floor,
         checks=_checks({measured.row: measured for measured in table}, judge, rows["sound shifted"].by),
         machine=machine(),
+        recipes=metrics.RECIPES | lips.recipe(judge.experts.landmarks),
+        sources=sources(portrait, clip),
         **judge.about(table),
     )
 

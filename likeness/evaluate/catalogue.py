@@ -62,6 +62,8 @@ COLUMNS: dict[str, Column] = {
     "flicker": Column("flicker", "grey", "near real", "flicker", 2, "time"),
     "loudness_r": Column("loudness, r", "", "near real", "loudness", 2, "time"),
     "loudness_lag": Column("loudness, lag", "frames", "near real", "loudness", 0, "time"),
+    "lip_sync": Column("lip sync", "", "near real", "lip sync", 2, "time"),
+    "lip_sync_offset": Column("lips after sound", "frames", "near real", "lip sync", 1, "time"),
     "sync_c": Column("LSE-C", "", "near real", "sync", 2, "time"),
     "sync_d": Column("LSE-D", "", "near real", "sync", 2, "time"),
     "sync_offset": Column("sync offset", "frames", "near real", "sync", 0, "time"),

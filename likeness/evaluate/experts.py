@@ -1,6 +1,6 @@
 """Networks that judge pictures, where their weights are in place; what is not, and why, is part of the report.
 
-A measure that needs another one (a sync expert on landmarks, say) gets a field here and its entry in `Experts.in_place`.
+A measure that needs another one gets a field here and its entry in `Experts.in_place`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from likeness.errors import MissingAsset
 from likeness.evaluate.inception import Inception
 from likeness.evaluate.syncnet import SyncNet
 from likeness.nn.perceptual import Lpips
+from likeness.nn.sync import asset
+from likeness.nn.sync.expert import Expert as SyncExpert
 
 Expert = TypeVar("Expert")
 
@@ -24,6 +26,8 @@ class Experts:
     lpips: Lpips | None = None
     inception: Inception | None = None
     syncnet: SyncNet | None = None
+    landmarks: SyncExpert | None = None
+    """On landmarks, which the user has pretrained."""
     missing: dict[str, str] = field(default_factory=dict)
     """By the name of the figures: why they are not measured, and what to put where."""
 
@@ -43,5 +47,6 @@ class Experts:
             lpips=found("lpips", Lpips.in_place),
             inception=found("fid", Inception.in_place),
             syncnet=found("sync", SyncNet.in_place),
+            landmarks=found("lip_sync", asset.in_place),
             missing=missing,
         )

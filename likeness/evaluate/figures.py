@@ -62,6 +62,9 @@ class Figures:
     """LSE-C, LSE-D and the offset in frames, by SyncNet."""
     sync_d: float | None = None
     sync_offset: float | None = None
+    lip_sync: float | None = None
+    """How clearly the lips belong to the sound, and by how many frames they come after it, by a sync expert on landmarks."""
+    lip_sync_offset: float | None = None
     loudness_r: float | None = None
     """How well lip opening goes with loudness, and how many frames it comes after it."""
     loudness_lag: float | None = None
@@ -110,6 +113,8 @@ class Evaluation:
     """By row: lip opening in its pictures, pixels; None where no face was found."""
     sync: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By row, where SyncNet has judged: over how many `frames`, and how many windows fit best at each of the `offsets`."""
+    sources: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What else could speak for the portrait, as lips alone: see `likeness.evaluate.sources`."""
     setting: str = "self-reconstruction"
     """Or "speech": driven by sounds without a reference; or "finished video"."""
 

@@ -19,12 +19,13 @@ from jaxtyping import Int
 from likeness import audio, mesh
 from likeness.clip import Clip, read_picture
 from likeness.errors import BadInput
-from likeness.evaluate import errors_of, metrics, openface
+from likeness.evaluate import errors_of, lips, metrics, openface
 from likeness.evaluate.detection import detect
 from likeness.evaluate.experts import Experts
 from likeness.evaluate.figures import FEWEST, Evaluation, Pictures, ranges
-from likeness.evaluate.judge import Judge, Measured, Picture, Sound
+from likeness.evaluate.judge import Judge, Measured, Picture
 from likeness.evaluate.rows import MOST, judged, usual_frame
+from likeness.evaluate.sound import Sound
 from likeness.prepare.pictures import cropped
 from likeness.video import FPS, probe, read
 
@@ -86,7 +87,7 @@ def evaluate_video(
     _must_be_in_place(theirs, ours, judge)
     if sound is None:
         reason = f"{theirs.name} has no sound, so whether its lips keep time with it cannot be told."
-        judge.missing |= {"loudness": reason, "sync": reason}
+        judge.missing |= {"loudness": reason, "sync": reason, lips.NAME: reason}
         ours = ours.without_sound()
     held = [clip.image(usual_frame(clip), shown.size)] * len(frames)
     real, floor = judge.real_row()
@@ -99,7 +100,7 @@ def evaluate_video(
         silence={},
         speed={},
         delivery={"video": theirs.name, "frames": ranges(shown.frames), "sound": shown.has_sound},
-        recipes=metrics.RECIPES | {"pictures": shown.kind},
+        recipes=metrics.RECIPES | {"pictures": shown.kind} | lips.recipe(judge.experts.landmarks),
         pictures={"real": judge.real, THEIRS: pictures},
         missing=judge.missing | ({} if action_units else {"aue": openface.HOW}),
         floor=floor,

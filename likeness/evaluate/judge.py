@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from likeness import audio
 from likeness.clip import Clip
-from likeness.evaluate import floor, metrics, seam, syncnet
+from likeness.evaluate import floor, lips, metrics, seam, syncnet
 from likeness.evaluate.detection import Landmarks, detect
 from likeness.evaluate.experts import Experts
 from likeness.evaluate.fid import frechet
@@ -23,10 +23,9 @@ from likeness.evaluate.flicker import Flow, flows, warping_errors
 from likeness.evaluate.intervals import Sample
 from likeness.evaluate.multiscale import SMALLEST, ms_ssim
 from likeness.evaluate.signals import errors
+from likeness.evaluate.sound import Sound
 
 Pixels = Float[np.ndarray, "time 478 2"]
-RANGE_DB = 40.0
-"""Below the loud moments of a sound (95th percentile): what is quieter counts as so quiet."""
 Picture = UInt8[np.ndarray, "height width 3"]
 
 
@@ -50,7 +49,7 @@ class Measured:
 
     def without_sound(self) -> Measured:
         """The same row, less the figures that need one."""
-        heard = ("loudness_r", "loudness_lag", "sync_c", "sync_d", "sync_offset")
+        heard = ("loudness_r", "loudness_lag", "sync_c", "sync_d", "sync_offset", "lip_sync", "lip_sync_offset")
         samples = {name: sample for name, sample in self.samples.items() if name not in heard}
         return replace(self, samples=samples, sync=None)
 
@@ -137,7 +136,7 @@ class Judge:
         samples = {} if pasted is None else self._frames(pasted, "")
         samples |= {} if own is None else self._frames(own, "_own")
         samples |= self._landmarks(landmarks) | self._time(shown)
-        samples |= self._loudness(landmarks, sound or self.sound)
+        samples |= self._loudness(landmarks, sound or self.sound) | self._lip_sync(landmarks, sound or self.sound)
         synced = self._synced(shown, landmarks, sound or self.sound)
         plain = self._distance("fid", pasted) | self._distance("fid_own", own)
         return Measured(name, samples | synchrony(synced), plain, landmarks, agreement(synced))
@@ -153,7 +152,7 @@ class Judge:
         samples |= {"jitter": Sample(metrics.jolts(self.real_pixels, self._known(self.real_landmarks)[1]))}
         # Against itself a seam is zero: the changed one's stays.
         samples |= {field: its for field, its in self._time(self.real).items() if field != "seam"}
-        samples |= self._loudness(self.real_landmarks, self.sound)
+        samples |= self._loudness(self.real_landmarks, self.sound) | self._lip_sync(self.real_landmarks, self.sound)
         synced = self._synced(self.real, self.real_landmarks, self.sound)
         compared = ("lmd", "lmd_share", "opening_r", "opening_ratio", "upper", "lower")
         values = {n: {f: its[f].figure for f in compared if f in its} for n, its in floors.items()}
@@ -257,6 +256,22 @@ class Judge:
             return None
         return syncnet.distances(self.experts.syncnet, pictures[at], landmarks.pixels[at], sound.piece(start, stop))
 
+    def _lip_sync(self, landmarks: Landmarks, sound: Sound) -> dict[str, Sample]:
+        """By the user's own sync expert, over the longest run of frames."""
+        at, start, stop = max(self.pieces, key=lambda piece: piece[2] - piece[1])
+        return self.lip_sync(landmarks[at], sound, start, stop) if landmarks.enough else {}
+
+    def lip_sync(self, landmarks: Landmarks, sound: Sound, start: int, stop: int) -> dict[str, Sample]:
+        """Of neighbouring pictures, which show the sound's frames start .. stop-1; nothing where no expert is in place."""
+        expert = self.experts.landmarks
+        if expert is None or not landmarks.enough:
+            return {}
+        if stop - start < lips.SHORTEST:
+            self.missing[lips.NAME] = lips.too_short(stop - start)
+            return {}
+        camera = self.clip.camera.scaled((self.size, self.size))
+        return lips.lip_sync(expert, lips.likenesses(expert, landmarks, camera, sound, start, stop))
+
     def _distance(self, name: str, pictures: Pictures | None) -> dict[str, float]:
         """FID of a row, where the network is in place."""
         if pictures is None or self.experts.inception is None:
@@ -275,29 +290,6 @@ class Judge:
             raise ValueError("no LPIPS in place")
         x, y = (torch.from_numpy(np.array(p, np.float32)) / 255 for p in (a, b))
         return float(net(x, y))
-
-
-class Sound:
-    """What a row is meant to say: frame t of the clip shows its frame t + by."""
-
-    def __init__(self, waveform: Float[np.ndarray, " samples"], by: int = 0) -> None:
-        self.waveform, self.by = waveform, by
-        frames = audio.loudness(waveform).reshape(-1, audio.ROWS_PER_FRAME).mean(1)
-        # Digital silence is 60 dB below the quietest room: without a floor it would be all that a correlation sees.
-        self.decibels: Float[np.ndarray, " time"] = frames.clip(min=np.percentile(frames, 95) - RANGE_DB)
-
-    def later(self, by: int) -> Sound:
-        """The same sound, but frame t shows its frame t + by."""
-        return Sound(self.waveform, by)
-
-    def piece(self, start: int, stop: int) -> Float[np.ndarray, " samples"]:
-        """For the frames start .. stop-1; silence beyond its ends."""
-        first, last = ((t + self.by) * audio.HOP for t in (start, stop))
-        low, high = max(first, 0), min(last, len(self.waveform))
-        found = np.zeros(last - first, np.float32)
-        if low < high:
-            found[low - first : high - first] = self.waveform[low:high]
-        return found
 
 
 def synchrony(apart: Float[np.ndarray, "windows 31"] | None) -> dict[str, Sample]:

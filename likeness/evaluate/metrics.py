@@ -26,6 +26,7 @@ RECIPES = {
     "signals": "signals-mediapipe-5-upper-5-lower-over-real-variance/1",
     "aue": "aue-openface-8-upper-9-lower-sum-of-mean-squares/1",
     "sync": "syncnet-v2-mesh-box-crop-224-raw-frames-longest-run/2",
+    "lip sync": "landmark-sync-tracked-landmarks-15-shifts-longest-run/1",
     "opening": "opening-13-14-px/1",
     "loudness": "opening-against-loudness-40dB-best-lag-6/2",
     "jitter": "jitter-second-difference-lips-rigid-aligned/2",

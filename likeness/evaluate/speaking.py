@@ -22,15 +22,16 @@ from likeness import audio, mesh
 from likeness.clip import Clip, Motion
 from likeness.delivery import Delivery
 from likeness.errors import BadInput
-from likeness.evaluate import checks, metrics, must_fit, relative_opening, seam, syncnet
+from likeness.evaluate import checks, lips, metrics, must_fit, relative_opening, seam, syncnet
 from likeness.evaluate.detection import Landmarks
 from likeness.evaluate.experts import Experts
 from likeness.evaluate.figures import FEWEST, Evaluation, Pictures, ranges
 from likeness.evaluate.flicker import flows, warping_errors
 from likeness.evaluate.intervals import Sample
-from likeness.evaluate.judge import Judge, Measured, Sound, agreement, synchrony
+from likeness.evaluate.judge import Judge, Measured, agreement, synchrony
 from likeness.evaluate.rows import MOST, held_still, judged, mean_cond
 from likeness.evaluate.silence import silence
+from likeness.evaluate.sound import Sound
 from likeness.evaluate.speed import machine, speed
 from likeness.portrait import Layer, Portrait
 from likeness.speak import CHUNK, Speech, speak
@@ -152,7 +153,7 @@ class _Scene:
         recipes = dict(metrics.RECIPES)
         recipes["flicker"] = recipes["flicker, own flow"]
         recipes["seam edge"] = recipes["seam edge, drawn border"]
-        self.recipes = recipes
+        self.recipes = recipes | lips.recipe(experts.landmarks)
 
     def row(self, name: str, played: Played, sound: Sound) -> Measured:
         """A spoken row."""
@@ -182,6 +183,7 @@ class _Scene:
         warped = warping_errors(pictures, flows(pictures, np.ones(len(pictures) - 1, bool)))
         if len(warped):
             found["flicker"] = Sample(warped)
+        found |= self.judge.lip_sync(landmarks, sound, 0, len(pictures))
         net, sync = self.experts.syncnet, None
         if net is not None and len(pictures) < syncnet.SMALLEST_STRETCH:
             self.missing["sync"] = syncnet.too_short(len(pictures))

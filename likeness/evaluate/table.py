@@ -73,6 +73,12 @@ def _lines(found: Evaluation) -> list[str]:
         more += [f"{speed['peak_mb']:.0f} MB at most"] if "peak_mb" in speed else []
         drawn = f"{speed['render_fps']:.0f} frames/s rendered, {speed['picture_fps']:.0f} with torso and background"
         lines.append(", ".join([drawn, *more]))
+    for name, said in found.sources.items():
+        chosen = " (chosen)" if said["chosen"] else ""
+        lines.append(
+            f"lips by {name}{chosen}: opening r {said['r']:.2f}, size {said['ratio']:.2f}, error {said['error']:.2f}; "
+            f"{said['nearest_mm']:.2f} mm from the nearest real mouth, Fréchet {said['frechet']:.2f}"
+        )
     missed = {name: count for name, count in found.detector_missed.items() if count}
     if missed:
         lines.append(f"frames in which no face was found: {missed}")

@@ -1,8 +1,9 @@
 """The methods: a folder dropped in here is a method.
 
 A method folder exports `Config` (frozen dataclass), `preset(name, size, seed)`, `Model` (a Portrait) and
-`train(clip, out, config)`, with one more argument `start` where it can begin from a portrait; one whose original code's
-checkpoints can be imported also `LEAVE`, `recognise` and `adopt` (see `likeness.importing`).
+`train(clip, out, config)`, with the arguments `start` where it can begin from a portrait and `motion` where a generator of
+motion can move it; one that learns something over many people also `pretrain(corpus, out, preset, seed)`; one whose original
+code's checkpoints can be imported also `LEAVE`, `recognise` and `adopt` (see `likeness.importing`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import pkgutil
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
 from likeness.clip import Clip
+from likeness.corpus import Corpus
 from likeness.errors import BadInput, LikenessError, Refused
 from likeness.files import must_be_writable
 from likeness.portrait import Portrait, below, read_header, read_tensors
@@ -46,22 +49,42 @@ def train(
     size: int = 256,
     seed: int = 0,
     start: str | os.PathLike | None = None,
+    motion: str | os.PathLike | None = None,
 ) -> Portrait:
     """Make a portrait of a clip and write it to `out`; see the method's `preset` for what the presets mean. `start`: a portrait
-    to begin from instead of from nothing, where the method can.
+    to begin from instead of from nothing, where the method can. `motion`: a generator of motion (`pretrain`) that shall speak
+    for the person beside their own voice.
 
     Raises Refused where `out` is a file that is no portrait, BadInput where it cannot be written, the method has no such
-    preset or size, or `start` does not fit: before the work.
+    preset or size, or `start` or `motion` do not fit: before the work.
     """
     home = get(method)
     claim(Path(out))
-    more = {} if start is None else {"start": _beginning(home, start)}
+    more: dict[str, Any] = {} if start is None else {"start": _beginning(home, start)}
+    if motion is not None:
+        if "motion" not in signature(home.train).parameters:
+            raise BadInput(f"{motion}: {method} moves without a generator of motion; leave it out.")
+        more["motion"] = motion
     clip = clip if isinstance(clip, Clip) else Clip.open(clip)
     try:
         config = home.preset(preset, size=size, seed=seed)
     except ValueError as error:
         raise BadInput(str(error)) from error
     return home.train(clip, out, config, **more)
+
+
+def pretrain(
+    corpus: Corpus | str | os.PathLike, out: str | os.PathLike, method: str, *, preset: str = "fast", seed: int = 0
+) -> dict[str, Any]:
+    """Learn over many people what a method learns once, and write it to `out`; returns figures of people left out.
+
+    Raises BadInput for a method that learns nothing so, a preset that there is not, or a corpus with too little in it.
+    """
+    home = get(method)
+    if not hasattr(home, "pretrain"):
+        able = [name.replace("_", "-") for name in names() if hasattr(get(name), "pretrain")]
+        raise BadInput(f"{method} learns nothing over many people. Methods that do: {', '.join(able)}.")
+    return home.pretrain(corpus if isinstance(corpus, Corpus) else Corpus.open(corpus), Path(out), preset, seed)
 
 
 def _beginning(home: ModuleType, start: str | os.PathLike) -> Portrait:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy import ndarray
 from torch import Tensor
 
 from likeness.audio import Hearing
 from likeness.clip import Clip, Motion
 from likeness.errors import BadInput
+from likeness.nn.adaptation.projection import Manifold, thinned
+from likeness.nn.adaptation.speaker import Speaker
+from likeness.nn.chain import settled
 from likeness.nn.torso import Torso
 from likeness.nn.torso_field import TorsoField
 from likeness.nn.voice import Voice
@@ -28,11 +33,12 @@ from likeness.portrait import (
     stage_tensors,
 )
 from likeness.rig import LIP_COEFFICIENTS, UPPER_COEFFICIENTS, Rig
+from likeness.run import CHECKPOINT, Run
 
 FEWEST_FRAMES = 100
 
 
-def training_frames(clip: Clip, hearing: Hearing) -> Int[ndarray, " frames"]:
+def training_frames(clip: Clip, hearing: Hearing) -> Int[np.ndarray, " frames"]:
     """The clip's training frames. What is missing is said here, before the minutes of training: raises BadInput where fewer
     than 100 show the face, MissingAsset where a speech feature needs weights that are not in place."""
     frames = clip.train
@@ -46,18 +52,24 @@ def training_frames(clip: Clip, hearing: Hearing) -> Int[ndarray, " frames"]:
     return frames
 
 
-def spoken_lips(voice: Voice, rig: Rig, heard: Heard) -> Float[Tensor, "time lips"]:
-    """Lip coefficients by sound, within what training showed, at rest in silence."""
-    lips = voice(heard)
-    low, high = rig.low[:LIP_COEFFICIENTS], rig.high[:LIP_COEFFICIENTS]
-    lips = torch.minimum(torch.maximum(lips, low), high)
-    return rig.rest + heard.activity[:, None] * (lips - rig.rest)
+def spoken_lips(voice: Voice | Speaker, rig: Rig, heard: Heard, own: Manifold | None = None) -> Float[Tensor, "time lips"]:
+    """Lip coefficients by sound, through the chain that all methods share (`likeness.nn.chain`): by `heard.projection` onto
+    what the person was seen to do (`own`), within what training showed, at rest in silence."""
+    return settled(voice(heard), rig, heard.activity, own, heard.projection)
 
 
-def stage_of(clip: Clip, size: int, torso: Torso | TorsoField) -> Stage:
+def stage_of(clip: Clip, size: int, torso: Torso | TorsoField | None) -> Stage:
     """What a portrait of the clip performs on, `size`² pixels."""
     motion = clip.motion[torch.from_numpy(clip.take)]
     return Stage(clip.camera.scaled((size, size)), motion, torch.from_numpy(clip.plate(size)), torso)
+
+
+def finish(model: Performer, rig: Rig, stage: Stage, out: Path, run: Run) -> None:
+    """Give a trained portrait its rig and its stage, write it, and clear away what its run needs no more."""
+    model.rig, model.stage = rig, stage
+    model.eval().save(out)
+    run.clear("pictures-*")
+    run.clear(CHECKPOINT)  # the portrait is there: other settings may follow
 
 
 class Performer(Portrait):
@@ -66,7 +78,7 @@ class Performer(Portrait):
 
     stage: Stage
     rig: Rig
-    voice: Voice | None
+    voice: Voice | Speaker | None
 
     def hear(self, stretch: Float[Tensor, "rows dim"]) -> Float[Tensor, "time code"]:
         """Codes of a stretch of speech features; only asked for where there is no voice."""
@@ -76,13 +88,25 @@ class Performer(Portrait):
         """Sound to lip coefficients, at rest in silence; without a voice to codes of speech, which know neither rest nor
         amplitude: raises BadInput where another amplitude is asked for."""
         if self.voice is None:
-            if heard.amplitude != 1:
+            if heard.amplitude != 1 or heard.projection:
                 raise BadInput(
-                    "this portrait moves by sound itself: it knows no amplitude. Leave it at 1, or use another preset."
+                    "this portrait moves by sound itself: it knows neither amplitude nor projection. Leave them at 1 and 0, "
+                    "or use another preset."
                 )
             with torch.no_grad():
                 return self.hear(heard.features)
-        return spoken_lips(self.voice, self.rig, heard)
+        return spoken_lips(self.voice, self.rig, heard, self.own(heard))
+
+    def own(self, heard: Heard) -> Manifold | None:
+        """What lips are projected onto, where that is asked for."""
+        return self._own_lips if heard.projection else None
+
+    @cached_property
+    def _own_lips(self) -> Manifold:
+        """Lips that the person was seen with."""
+        motion = self.stage.motion
+        kept = torch.from_numpy(thinned(np.arange(len(motion))))
+        return Manifold.of(self.rig.encode(motion[kept])[:, :LIP_COEFFICIENTS], self.rig.lip_weight.sqrt())
 
     def follow(self, motion: Motion) -> Float[Tensor, "time lips"] | None:
         """Tracked lips instead of sound; None where there is no voice."""

@@ -337,7 +337,7 @@ def positions(size: int) -> Float[Tensor, "n 2"]:
     return torch.stack(torch.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
 
 
-def frequencies(x: Float[Tensor, "n d"], octaves: int) -> Float[Tensor, "n width"]:
+def frequencies(x: Float[Tensor, "*n d"], octaves: int) -> Float[Tensor, "*n width"]:
     """x and, of each octave, sine and cosine (Mildenhall et al. 2020, equation 4, without its factor of pi)."""
     waves: list[Any] = [x]
     for k in range(octaves):

@@ -65,6 +65,8 @@ class Memory(nn.Module):
 class Voice(nn.Module):
     """Both families with everything they need: statistics of the clip's sound, calibration, the mouth at rest."""
 
+    hearing = HEARING
+
     rest: Tensor
     phone_mean: Tensor
     phone_std: Tensor

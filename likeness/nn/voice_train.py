@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from likeness import mesh
-from likeness.audio import ROWS_PER_FRAME
+from likeness.audio import ROWS_PER_FRAME, Hearing
 from likeness.clip import Clip
 from likeness.errors import BadInput
 from likeness.nn.voice import FAMILIES, HEARING, SPREAD_FLOOR, Family, Memory, Voice, voice_distance
@@ -53,7 +53,7 @@ class Lesson:
     @staticmethod
     def of(clip: Clip, rig: Rig, frames: np.ndarray) -> Lesson:
         """`frames`, and the seen frames of other scenes with the same face. Those whose window reaches over a cut or a jump
-        do not count, since sound breaks there too."""
+        do not count, since sound breaks there too. Raises BadInput when too few are left to learn from."""
         parts = [np.asarray(clip.features(name)[: len(clip) * ROWS_PER_FRAME], np.float32) for name in HEARING.features]
         features = torch.from_numpy(np.concatenate(parts, axis=1))
         asked = np.zeros(len(clip), bool)
@@ -65,6 +65,11 @@ class Lesson:
         for jump in clip.breaks:
             usable[max(0, jump - HEARING.future) : jump + HEARING.past] = False
         usable &= clip.seen.numpy()
+        if (judged := int((usable & asked).sum())) < MIN_FRAMES:
+            raise BadInput(
+                f"{clip.folder}: only {judged} frames to learn the voice from, and {MIN_FRAMES} are the least. "
+                "Use a longer video, or one with fewer cuts."
+            )
         lips = rig.encode(clip.motion)[:, :LIP_COEFFICIENTS]
         return Lesson(features, lips, usable, usable & asked)
 
@@ -88,11 +93,6 @@ def train_voice(clip: Clip, rig: Rig, frames: np.ndarray, run: Run) -> Voice:
     Raises BadInput when too few frames are left to learn from.
     """
     lesson = Lesson.of(clip, rig, frames)
-    if lesson.judged.sum() < MIN_FRAMES:
-        raise BadInput(
-            f"{clip.folder}: only {lesson.judged.sum()} frames to learn the voice from, and {MIN_FRAMES} are the least. "
-            "Use a longer video, or one with fewer cuts."
-        )
     voice = begin(lesson, rig)
     for step in run.steps("voice", len(FAMILIES)):
         r, ratio = fit(voice, lesson, rig, FAMILIES[step])
@@ -124,6 +124,13 @@ def begin(lesson: Lesson, rig: Rig) -> Voice:
 def fit(voice: Voice, lesson: Lesson, rig: Rig, family: Family) -> tuple[float, float]:
     """Fill a family's memory and set its calibration. Returns, from blocks left out in turn, the opening's correlation
     and the ratio of its standard deviation to the real one before the calibration."""
+    guess = remember(voice, lesson, rig, family)
+    real = lesson.lips[torch.from_numpy(lesson.judged)] - voice.memory(family).bias
+    return calibrate(voice, rig, family, guess, real)
+
+
+def remember(voice: Voice, lesson: Lesson, rig: Rig, family: Family) -> Float[Tensor, "judged lips"]:
+    """Fill a family's memory. Returns what each judged frame gets when it is left out, without the bias, not calibrated."""
     statistics = Statistics.of(lesson.features)
     stretch = HEARING.window(lesson.features, 0, len(lesson.lips))
     windows = voice.windows(stretch, statistics.mean, statistics.std, family)
@@ -138,8 +145,7 @@ def fit(voice: Voice, lesson: Lesson, rig: Rig, family: Family) -> tuple[float, 
     typical = torch.cdist(inputs[::7].double(), inputs[::7].double()).square().median()
     memory.sharpness.fill_(SHARPNESS[family] / float(typical.clamp_min(1e-6)))
     guess = regress(memory, inputs, target.double(), lesson, chosen, RIDGE[family])
-    judged = torch.from_numpy(lesson.judged)[chosen]
-    return calibrate(voice, rig, family, guess[judged], target[: len(chosen)][judged])
+    return guess[torch.from_numpy(lesson.judged)[chosen]]
 
 
 def regress(
@@ -176,14 +182,23 @@ def _solve(gram: Float[Tensor, "keys keys"], pull: Float[Tensor, "keys lips"]) -
 def calibrate(
     voice: Voice, rig: Rig, family: Family, guess: Float[Tensor, "frames lips"], real: Float[Tensor, "frames lips"]
 ) -> tuple[float, float]:
+    """Set a family's `calibration`. Both arguments lack the bias. Returns the opening's r and the ratio before."""
+    bias = voice.memory(family).bias
+    matrix, r, ratio = calibration(rig, bias, guess, real)
+    voice.calibration[FAMILIES.index(family)] = matrix
+    return r, ratio
+
+
+def calibration(
+    rig: Rig, bias: Float[Tensor, " lips"], guess: Float[Tensor, "frames lips"], real: Float[Tensor, "frames lips"]
+) -> tuple[Float[Tensor, "lips lips"], float, float]:
     """What makes guesses for frames left out fit the real lips best, and open them as much as the real ones.
 
     Each coefficient counts as far as it was right (its least-squares slope, 0 to 1). Regression moves only as much as it is
     sure of: movement is then added along what the real lips do when they open, until the opening moves RATIO as much as
     the real one. Over three clips the lips' error at RATIO is .90 of that with all coefficients enlarged alike.
-    Both arguments lack the bias. Returns r and the ratio before.
+    `guess` and `real` lack the bias. Returns the matrix, and the opening's r and the ratio before.
     """
-    bias = voice.memory(family).bias
     truth, plain = opening(rig, real + bias), opening(rig, guess + bias)
     slopes = ((guess * real).sum(0) / guess.square().sum(0).clamp_min(1e-9)).clamp(0, 1)
     centred = truth - truth.mean()
@@ -199,8 +214,7 @@ def calibrate(
         push = (low + high) / 2
         moves = opening(rig, guess @ matrix(push) + bias).std()
         low, high = (push, high) if moves < RATIO * truth.std() else (low, push)
-    voice.calibration[FAMILIES.index(family)] = matrix(low)
-    return float(correlation(plain, truth)), float(plain.std() / truth.std())
+    return matrix(low), float(correlation(plain, truth)), float(plain.std() / truth.std())
 
 
 def opening(rig: Rig, lips: Float[Tensor, "time lips"]) -> Float[Tensor, " time"]:
@@ -215,14 +229,15 @@ def correlation(a: Float[Tensor, " time"], b: Float[Tensor, " time"]) -> Float[T
     return (a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12)
 
 
-def silences(features: Float[Tensor, "rows dim"]) -> Float[Tensor, "silence dim"]:
+def silences(features: Float[Tensor, "rows dim"], hearing: Hearing = HEARING) -> Float[Tensor, "silence dim"]:
     """Stretches of silence, from the clip's quietest rows down to digital silence, as long as windows: without them the
-    mouth hangs open at its mean where nothing is heard (5 mm on presenter.mp4)."""
+    mouth hangs open at its mean where nothing is heard (5 mm on presenter.mp4). Columns: mel, phones, then others, which
+    stay as in the quietest rows. `hearing`: whose past and future are round the SILENCE_FRAMES of each level."""
     quiet = features[features[:, :BANDS].mean(1).argsort()[: max(HEARING.rows, len(features) // 50)]].mean(0)
     nothing = torch.full((len(PHONES),), float(np.log(PROBABILITY_FLOOR)))
     nothing[PHONES.index("SIL")] = float(np.log(1 + PROBABILITY_FLOOR))
-    digital = torch.cat([torch.full((BANDS,), float(np.log(FLOOR))), nothing])
+    digital = torch.cat([torch.full((BANDS,), float(np.log(FLOOR))), nothing, quiet[BANDS + len(PHONES) :]])
     levels = [quiet + share * (digital - quiet) for share in SILENCES for _ in range(SILENCE_FRAMES)]
     rows = torch.stack(levels).repeat_interleave(ROWS_PER_FRAME, 0)  # windows overlap into the next level: no harm
-    before, after = HEARING.past * ROWS_PER_FRAME, HEARING.future * ROWS_PER_FRAME
+    before, after = hearing.past * ROWS_PER_FRAME, hearing.future * ROWS_PER_FRAME
     return torch.cat([rows[:1].expand(before, -1), rows, rows[-1:].expand(after, -1)])

@@ -31,6 +31,7 @@ from likeness.clip import FORMAT, VERSION, Clip
 from likeness.errors import BadInput, Exhausted, LikenessError
 from likeness.files import unwritable, write_atomically
 from likeness.prepare import pictures, tasks
+from likeness.prepare.sound import expert_settings, place_sound, sync_expert
 from likeness.prepare.steps import PROBLEM, Claim, Steps
 from likeness.prepare.survey import file_hash, survey
 from likeness.prepare.worker import Worker
@@ -76,7 +77,8 @@ def prepare(
     source_hash = file_hash(video)
     claim = Claim(folder, video, source_hash, settings)
     steps = Steps(folder, source_hash)
-    if claim.stands() and steps.done() and (folder / "clip.json").is_file():
+    done = steps.done() and steps.settings("offset") == settings | expert_settings(sync_expert())
+    if claim.stands() and done and (folder / "clip.json").is_file():
         Progress(every_s, say).say(f"{folder}: already prepared, nothing to do")
         return Clip.open(folder)
     with claim.enter(), Progress(every_s, say) as progress, _explained(folder):
@@ -126,8 +128,10 @@ class _Preparation:
 
         return advance
 
-    def _step(self, name: str, total: int, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What a step finds, with its progress shown while it works."""
+    def _step(
+        self, name: str, total: int, work: Callable[[], dict[str, Any]], more: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """What a step finds, with its progress shown while it works; `more` settings are of this step alone."""
 
         def shown() -> dict[str, Any]:
             self.progress.begin(name, total)
@@ -135,7 +139,7 @@ class _Preparation:
             self.progress.end(name)
             return found
 
-        return self.steps.run(name, self.settings, shown)
+        return self.steps.run(name, self.settings | (more or {}), shown)
 
     def _beside(self, name: str, total: int, workers: list[tuple[str, dict]], then: Callable[[], None]) -> Callable[[], None]:
         """Start the workers of a step; returns what waits for them, does the rest and marks the step."""
@@ -255,9 +259,8 @@ class _Preparation:
         self._step("background", min(SAMPLES, len(clip)), work)
 
     def _offset(self, clip: Clip) -> dict[str, Any]:
-        from likeness.prepare.sound import place_sound
-
-        return self._step("offset", 1, lambda: place_sound(clip))
+        expert = sync_expert()
+        return self._step("offset", 1, lambda: place_sound(clip, expert), expert_settings(expert))
 
     def _report(self, clip: Clip) -> None:
         from likeness.prepare.report import write_report

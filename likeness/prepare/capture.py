@@ -18,7 +18,7 @@ from likeness import audio
 from likeness.clip import HEAD, PARTS, Clip
 from likeness.errors import BadInput
 from likeness.mesh import FACE_OVAL
-from likeness.prepare.sound import lip_opening
+from likeness.prepare.sound import APART, lip_opening
 
 Level = Literal["good", "warn", "bad"]
 Number = int | float
@@ -315,6 +315,17 @@ def _offset_finding(offset: dict[str, Any]) -> Finding:
     title, threshold = "Sound against lips", "within one frame, margin .2 or more"
     where = "late" if measured < 0 else "early"
     shown = f"sound {abs(measured):.1f} frames ({40 * abs(measured):.0f} ms) {where}, margin {margin:.2f}"
+    expert = offset.get("expert")
+    if expert is not None:
+        shown += f" by {'the sync expert' if offset['by'] == 'expert' else 'expected opening'}"
+        shown += _second_opinion(offset, expert)
+        apart = abs(expert["frames"] - measured)
+        if offset["clear"] and expert["clear"] and apart > APART:
+            advice = (
+                f"The two measures differ by {apart:.1f} frames. The sound was moved by {moved:+.2f} frames, as expected "
+                "opening has it: watch the lips of the first result closely, or align the sound by hand."
+            )
+            return Finding("offset", title, "warn", measured, shown, threshold, advice)
     if not offset["clear"]:
         advice = "Sound and lips do not clearly belong together: check for dubbing, music or another speaker. Left as it is."
         return Finding("offset", title, "warn", measured, f"not clear ({shown})", threshold, advice)
@@ -322,6 +333,15 @@ def _offset_finding(offset: dict[str, Any]) -> Finding:
         advice = f"Corrected: the sound was moved by {moved:+.2f} frames. Watch the lips of the first result."
         return Finding("offset", title, "warn", measured, shown, threshold, advice)
     return Finding("offset", title, "good", measured, shown, threshold, "")
+
+
+def _second_opinion(offset: dict[str, Any], expert: dict[str, Any]) -> str:
+    """What the other of the two measures says."""
+    if offset["by"] == "expert":
+        other = offset["opening"]
+        return f"; expected opening is not clear ({other['frames']:+.1f} frames, margin {other['margin']:.2f})"
+    clear = "" if expert["clear"] else " is not clear"
+    return f"; the sync expert{clear}: {expert['frames']:+.1f} frames, margin {expert['margin']:.2f}"
 
 
 def phone_cover(phones: Float[np.ndarray, "rows 42"], frames: np.ndarray) -> tuple[float, list[str]]:

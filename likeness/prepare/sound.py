@@ -1,4 +1,5 @@
-"""The sound of a clip, and how far it is from the lips: measured without any pretrained network.
+"""The sound of a clip, and how far it is from the lips: measured without any pretrained network, and by a sync expert where
+the user has made one.
 
 Phonetics says how far the mouth is open in each phone: closed for p, b, m and in silence, narrow for f, v, w, wide for
 open vowels. Weighted by the phone posteriors this is an expected opening; where it correlates best with the tracked one
@@ -20,7 +21,11 @@ from jaxtyping import Bool, Float, Shaped
 from scipy.ndimage import gaussian_filter1d
 
 from likeness import audio, mesh, speech
-from likeness.errors import BadInput
+from likeness.displacement import displacement
+from likeness.errors import BadInput, MissingAsset
+from likeness.nn.sync import asset
+from likeness.nn.sync.expert import Expert
+from likeness.nn.sync.measure import Synchrony, measure
 from likeness.phones import PHONES
 
 if TYPE_CHECKING:
@@ -33,6 +38,8 @@ FAR = 5
 """Frames from the best offset on which another one is a rival rather than its neighbour."""
 CLEAR = 0.2
 """Margin over the best rival that counts as clear in a clip of 13 s or more."""
+APART = 1.5
+"""Frames by which the two measures may differ: of pieces of 8 s that many agree with their file in 97 %."""
 CHANCE = 3.6  # a wrong sound reaches a margin of 3.6 / sqrt(frames) in 5 % of cases (4351 mismatched pairs, 3 to 24 s)
 LEAD = 0.7
 """Frames by which lips run ahead in clips that are in step: half a frame since a picture shows the first moment of its
@@ -142,12 +149,41 @@ def moved(rows: Shaped[np.ndarray, "rows *dim"], by: int, length: int, fill: Any
     return out
 
 
-def place_sound(clip: Clip) -> dict[str, Any]:
+def sync_expert() -> Expert | None:
+    """The sync expert that the user has put in place, if any. Raises BadInput or Refused where it cannot be used."""
+    try:
+        return asset.in_place()
+    except MissingAsset:
+        return None
+
+
+def expert_settings(expert: Expert | None) -> dict[str, str]:
+    """What the step `offset` depends on besides the clip: another expert, and it is done anew."""
+    return {} if expert is None else {"sync_expert": expert.id}
+
+
+def expert_offset(
+    expert: Expert, clip: Clip, waveform: Float[np.ndarray, " samples"], phones: Float[np.ndarray, "rows 42"]
+) -> Synchrony | None:
+    """How far the lips are from the sound by the expert; None where too few frames show a face."""
+    seen = clip.seen.numpy()
+    landmarks = clip.motion.landmarks.numpy()
+    if seen.sum() < 2 * REACH:
+        return None
+    moves = np.zeros(landmarks.shape, np.float32)
+    moves[seen] = displacement(landmarks[seen]).moves
+    features = {name: phones if name == "phones" else speech.extract(name, waveform) for name in expert.settings.features}
+    breaks = [*clip.breaks, *(start for start, _ in clip.scenes)]
+    return measure(expert, moves, features, seen, breaks)
+
+
+def place_sound(clip: Clip, expert: Expert | None = None) -> dict[str, Any]:
     """The step `offset`: write audio.wav and features/ of a clip from steps/sound.wav and steps/phones.npy, moved to
     where the lips say they belong (if that is clear and more than half a frame), as long as the pictures.
 
     Returns frames (by which the sound was moved; multiples of a row), measured, margin (scaled so that CLEAR is the
-    threshold whatever the length), peak, clear.
+    threshold whatever the length), peak, clear; with an expert also expert {frames, margin (scaled likewise), confidence,
+    clear}, and `by`, which of both measured what is said: "opening", or "expert" where that alone is clear.
     """
     from likeness.prepare.tasks import save_array
 
@@ -158,17 +194,35 @@ def place_sound(clip: Clip) -> dict[str, Any]:
         raise BadInput(f"{steps}/phones.npy: cannot be read ({error}). Delete steps/sound.json and prepare again.") from error
     waveform = audio.load(steps / "sound.wav")
     offset = lip_offset(phones, lip_opening(clip.motion.landmarks.numpy()), clip.seen.numpy())
-    by = round(offset.frames * ROWS) if offset.clear and abs(offset.frames) > SMALL else 0
+    found = {
+        "measured": round(offset.frames, 2),
+        "margin": round(offset.margin * CLEAR / offset.threshold, 3),
+        "peak": round(offset.peak, 3),
+        "clear": offset.clear,
+    }
+    found |= {} if expert is None else _second_opinion(offset, expert_offset(expert, clip, waveform, phones))
+    by = round(found["measured"] * ROWS) if found["clear"] and abs(found["measured"]) > SMALL else 0
     length = len(clip) * ROWS
     waveform = moved(waveform, by * speech.STEP, length * speech.STEP)
     audio.save_wav(clip.audio, waveform)
     silence = np.log((np.array(PHONES) == "SIL") + speech.PROBABILITY_FLOOR).astype(np.float32)
     save_array(clip.folder / "features" / "mel.npy", speech.extract("mel", waveform))
     save_array(clip.folder / "features" / "phones.npy", moved(phones, by, length, silence))
-    return {
-        "frames": by / ROWS,
-        "measured": round(offset.frames, 2),
-        "margin": round(offset.margin * CLEAR / offset.threshold, 3),
-        "peak": round(offset.peak, 3),
-        "clear": offset.clear,
+    return {"frames": by / ROWS, **found}
+
+
+def _second_opinion(opening: Offset, ours: Synchrony | None) -> dict[str, Any]:
+    """What the expert adds to the expected opening's offset, and takes its place where it alone is clear."""
+    if ours is None:
+        return {"by": "opening"}
+    said = {
+        "frames": round(ours.frames, 2),
+        "margin": round(ours.margin * CLEAR / ours.threshold, 3),
+        "confidence": round(ours.confidence, 3),
+        "clear": ours.clear,
     }
+    if opening.clear or not ours.clear:
+        return {"by": "opening", "expert": said}
+    instead = {"measured": said["frames"], "margin": said["margin"], "clear": True}
+    opinion = {"frames": round(opening.frames, 2), "margin": round(opening.margin * CLEAR / opening.threshold, 3)}
+    return {"by": "expert", "expert": said, "opening": opinion} | instead

@@ -193,7 +193,12 @@ def test_videos_have_the_sound_and_the_length(found, clip):
 def test_files_beside_the_page(found, out):
     told = json.loads((out / "report.json").read_text())
     assert told["format"] == "likeness-comparison" and [f["name"] for f in told["failures"]] == ["radnerf"]
-    assert told["entries"][0]["evaluation"]["table"] and told["settings"] == {"preset": "fast", "size": 256, "seed": 0}
+    assert told["entries"][0]["evaluation"]["table"] and told["settings"] == {
+        "preset": "fast",
+        "size": 256,
+        "seed": 0,
+        "motion": "",
+    }
     rows = list(csv.DictReader((out / "table.csv").open()))
     assert [row["ranked"] for row in rows] == ["yes"] * 2 + ["no"] * 4
     assert float(rows[0]["full"]) == found.entries[0].figures.full
@@ -297,27 +302,27 @@ def test_perfect_entries_have_black_maps(found, clip):
 def test_other_settings_or_another_clip_are_trained_again(clip, out, small, portrait, monkeypatch):
     trained = []
 
-    def train(clip, path, method, preset, size, seed):
+    def train(clip, path, method, preset, size, seed, motion):
         trained.append((method, seed))
         return portrait
 
     monkeypatch.setattr(methods, "train", train)
     folder, path = out / "portraits", out / "portraits" / "rigged-gaussians-fast-256-0.portrait"
-    portrait_of(clip, folder, CHOSEN[0], Settings(), lambda _: None)
+    portrait_of(clip, folder, CHOSEN[0], Settings(), None, lambda _: None)
     assert trained == []
     other = folder / "rigged-gaussians-fast-256-1.portrait"
     shutil.copy(path, other)
-    portrait_of(clip, folder, CHOSEN[0], Settings(seed=1), lambda _: None)  # the file says seed 0
+    portrait_of(clip, folder, CHOSEN[0], Settings(seed=1), None, lambda _: None)  # the file says seed 0
     assert trained == [(CHOSEN[0], 1)]
     other.unlink()
     moved = type(clip)(clip.folder, clip.header)
     moved.motion.pose[3, 0, 3] += 0.01
-    portrait_of(moved, folder, CHOSEN[0], Settings(), lambda _: None)
+    portrait_of(moved, folder, CHOSEN[0], Settings(), None, lambda _: None)
     assert trained[1:] == [(CHOSEN[0], 0)]
     lines = []
     kept = path.read_bytes()
     path.write_bytes(kept[: len(kept) // 2])
-    portrait_of(clip, folder, CHOSEN[0], Settings(), lines.append)
+    portrait_of(clip, folder, CHOSEN[0], Settings(), None, lines.append)
     path.write_bytes(kept)
     assert trained[2:] == [(CHOSEN[0], 0)] and "trained again" in lines[0]
 

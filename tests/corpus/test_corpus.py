@@ -122,6 +122,25 @@ def test_who_never_gets_anything_is_not_kept_waiting(folder, ranks, seed, data):
     assert taken[: len(once)] == once and (len(taken) == len(once) + 3 or not (once or taken))
 
 
+@settings(max_examples=15, deadline=None)
+@given(ranks=st.integers(1, 12), seed=st.one_of(st.none(), st.integers(0, 99)), skip=st.integers(0, 90))
+def test_what_is_skipped_is_the_beginning(folder, ranks, seed, skip):
+    corpus, part = Corpus.open(folder), (ranks // 2, ranks)
+    some = {"seed": seed, "part": part, "buffer": 5, "without": frozenset({"eve"})}
+    whole = [s["key"] for _, s in zip(range(skip + 9), corpus.stream("train", epochs=None, **some))]
+    left = [s["key"] for _, s in zip(range(9), corpus.stream("train", epochs=None, skip=skip, **some))]
+    assert left == whole[skip:]
+    once = [s["key"] for s in corpus.stream("train", **some)]
+    assert [s["key"] for s in corpus.stream("train", skip=skip, **some)] == once[skip:]
+
+
+def test_people_can_be_left_out(folder):
+    corpus = Corpus.open(folder)
+    everybody = {s["speaker"] for s in corpus.stream("train")}
+    assert {s["speaker"] for s in corpus.stream("train", without=frozenset({"eve"}))} == everybody - {"eve"}
+    assert not list(corpus.stream("train", without=frozenset(everybody), epochs=None, skip=3))
+
+
 def test_workers_of_a_loader_share_the_samples(folder):
     corpus = Corpus.open(folder)
     loader = DataLoader(corpus.stream("train"), batch_size=None, num_workers=2)

@@ -29,9 +29,9 @@ def weights(**more: torch.Tensor) -> dict[str, torch.Tensor]:
 def test_nothing_in_place_is_said_for_each(tmp_path, monkeypatch):
     monkeypatch.setenv("LIKENESS_ASSETS", str(tmp_path))
     found = Experts.in_place()
-    assert found.lpips is None and found.inception is None and found.syncnet is None
-    assert set(found.missing) == {"lpips", "fid", "sync"}
-    for name, place in (("lpips", "lpips"), ("fid", "fid"), ("sync", "syncnet")):
+    assert found.lpips is None and found.inception is None and found.syncnet is None and found.landmarks is None
+    assert set(found.missing) == {"lpips", "fid", "sync", "lip_sync"}
+    for name, place in (("lpips", "lpips"), ("fid", "fid"), ("sync", "syncnet"), ("lip_sync", "sync")):
         assert str(tmp_path / place) in found.missing[name] and "LIKENESS_ASSETS" in found.missing[name]
     assert "syncnet_v2.model" in found.missing["sync"] and "pt_inception-2015-12-05" in found.missing["fid"]
     assert list(tmp_path.iterdir()) == []  # nothing is fetched

@@ -14,10 +14,10 @@ from likeness.clip import Clip
 from likeness.errors import BadInput
 from likeness.evaluate import Evaluation, metrics
 from likeness.evaluate.finished import STILL, evaluate_video, is_video
-from likeness.evaluate.judge import Sound
 from likeness.evaluate.rows import usual_frame
 from likeness.evaluate.settings import measure
 from likeness.evaluate.sheet import contact_sheet
+from likeness.evaluate.sound import Sound
 from likeness.evaluate.table import show
 from likeness.video import Writer
 

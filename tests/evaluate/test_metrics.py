@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from likeness import mesh
 from likeness.evaluate import metrics
-from likeness.evaluate.judge import Sound
+from likeness.evaluate.sound import Sound
 
 
 def picture(value: int, side: int = 16) -> np.ndarray:

@@ -13,8 +13,8 @@ from likeness.delivery import Delivery
 from likeness.errors import BadInput
 from likeness.evaluate import Evaluation, metrics
 from likeness.evaluate.detection import detect
-from likeness.evaluate.judge import Sound
 from likeness.evaluate.rows import held_still, mean_cond
+from likeness.evaluate.sound import Sound
 from likeness.evaluate.speaking import Played, evaluate_speech
 from likeness.speak import speak
 

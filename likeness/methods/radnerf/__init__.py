@@ -14,36 +14,44 @@ from likeness.methods.radnerf.head import Head
 from likeness.methods.radnerf.layouts import LEAVE, recognise
 from likeness.methods.radnerf.lesson import Lesson
 from likeness.methods.radnerf.model import Model
-from likeness.methods.radnerf.occupancy import ever_seen, near_the_head
 from likeness.methods.radnerf.original import adopt
-from likeness.methods.radnerf.stages import settle, train_head, tune_lips
 from likeness.methods.radnerf.start import Beginning, beginning, take_over
+from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
 from likeness.nn.audio_code import AudioCode, hearing
 from likeness.nn.perceptual import perceptual_loss
-from likeness.nn.performing import stage_of, training_frames
+from likeness.nn.performing import finish, stage_of, training_frames
+from likeness.nn.radiance import stages
 from likeness.nn.torso import Torso
 from likeness.nn.torso_field import TorsoField
-from likeness.nn.voice import HEARING, Voice
-from likeness.nn.voice_train import train_voice
 from likeness.rig import Rig
-from likeness.run import CHECKPOINT, Run
+from likeness.run import Run
 from likeness.speech import Statistics
 
 __all__ = ["LEAVE", "Config", "Model", "adopt", "preset", "recognise", "train"]
 
 
-def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), start: Model | None = None) -> Model:
+def train(
+    clip: Clip,
+    out: str | os.PathLike,
+    config: Config = Config(),
+    start: Model | None = None,
+    motion: str | os.PathLike | None = None,
+) -> Model:
     """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
-    `start`: whose head to begin from, instead of from nothing.
+    `start`: whose head to begin from, instead of from nothing. `motion`: a generator of motion (motion.safetensors) that shall
+    speak for the person, too.
 
-    Raises BadInput when the clip shows the face in under 100 training frames, or `start` is built in another way.
+    Raises BadInput when the clip shows the face in under 100 training frames, `start` is built in another way, or `motion` is
+    given where sound itself moves the face.
     """
     out = Path(out)
     begin = None if start is None else beginning(start, config)
-    hears = hearing(config.features) if config.conditioning == "sound" else HEARING
+    generator = generator_of(motion, config.conditioning)
+    by_sound = config.conditioning == "sound"
+    hears = hearing(config.features) if by_sound else learns_from(generator)
     frames = training_frames(clip, hears)
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
-    settings = {**asdict(config), **clip.identity, "perceptual": distance.name}
+    settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generator)}
     if begin is not None:
         settings["start"] = begin.digest
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
@@ -51,41 +59,24 @@ def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), start: 
         torso = Torso.fit(clip, config.size, frames) if not config.torso_steps else None
         lesson = Lesson(clip, rig, frames, config, run, distance)
         head = _head(lesson, begin)
-        voice = None
-        if config.conditioning == "motion":
-            voice = train_voice(clip, rig, frames, run) if not run.done("voice") else Voice.restored(run.resumed)
+        voice = None if by_sound else voice_of(clip, rig, frames, run, generator)
         if torso is None:
             torso = TorsoField.fit(clip, config.size, frames, "pose", config.torso_steps, run=run)
-        model = Model(config, hears, head, voice)
-        model.rig = rig
-        model.stage = stage_of(clip, config.size, torso)
-        model.eval().save(out)
-        run.clear("pictures-*")
-        run.clear(CHECKPOINT)  # the portrait is there: other settings may follow
+        model = Model(config, hears if voice is None else voice.hearing, head, voice)
+        finish(model, rig, stage_of(clip, config.size, torso), out, run)
     return model
 
 
 def _head(lesson: Lesson, begin: Beginning | None = None) -> Head:
     """All stages that are still to be done; `begin` holds what a new head begins with."""
-    run, config = lesson.run, lesson.config
-    if run.resumed:
-        head = Head.restored(config, run.resumed)
-    else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            head = Head(config, len(lesson.frames))
+    head = stages.begin(Head, lesson)
+    if not lesson.run.resumed:
         if begin is not None:
             take_over(head, begin, lesson.rig)
-        found = near_the_head(lesson.clip, lesson.rig, lesson.frames, config.seed) if config.seeded else None
-        head.occupancy.become(ever_seen(lesson.clip, lesson.frames) if found is None else found)
         if isinstance(head.code, AudioCode):
             statistics = Statistics.of(lesson.heard)
             head.code.mean.copy_(statistics.mean)
             head.code.std.copy_(statistics.std)
     head.follow(lesson.rig)
-    if not run.done("head"):
-        train_head(head, lesson)
-    if not run.done("lips"):
-        tune_lips(head, lesson)
-    settle(head, lesson)
+    stages.learn(head, lesson)
     return head

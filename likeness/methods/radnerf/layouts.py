@@ -17,7 +17,7 @@ from likeness.errors import BadInput
 from likeness.foreign import Foreign
 from likeness.kernels import GridShape, geometric
 from likeness.methods.radnerf.config import Config
-from likeness.methods.radnerf.occupancy import CELLS
+from likeness.nn.radiance.occupancy import CELLS
 from likeness.nn.torso_field import FRAME_CODE, SHAPE
 
 Name = Literal["RAD-NeRF", "ER-NeRF"]

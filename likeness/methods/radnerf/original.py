@@ -20,12 +20,12 @@ from torch.nn import functional as F
 from likeness import mesh
 from likeness.errors import BadInput
 from likeness.methods.radnerf.config import Config, preset
-from likeness.methods.radnerf.field import OVER
 from likeness.methods.radnerf.head import Head, windows
 from likeness.methods.radnerf.layouts import ATTENTION, CONVOLUTIONS, DENSE, Original
 from likeness.methods.radnerf.model import Model
-from likeness.methods.radnerf.occupancy import BOUND, CELLS, UNIT
 from likeness.nn.audio_code import AFTER, BEFORE, hearing
+from likeness.nn.radiance.field import OVER
+from likeness.nn.radiance.occupancy import BOUND, CELLS, UNIT
 from likeness.nn.torso_field import FRAME_CODE, OCCUPIED, PLACE, RANGE, SHAPE, WHERE, Net, TorsoField
 from likeness.portrait import Stage
 from likeness.rig import LIP_COEFFICIENTS, LIP_POINTS, SIZE, Rig

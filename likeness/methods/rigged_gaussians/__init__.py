@@ -13,33 +13,30 @@ from likeness.methods.rigged_gaussians.config import Config, preset
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
 from likeness.methods.rigged_gaussians.head_train import train_head
 from likeness.methods.rigged_gaussians.model import Model
-from likeness.nn.performing import stage_of, training_frames
+from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
+from likeness.nn.performing import finish, stage_of, training_frames
 from likeness.nn.torso import Torso
-from likeness.nn.voice import HEARING, Voice
-from likeness.nn.voice_train import train_voice
 from likeness.rig import Rig
-from likeness.run import CHECKPOINT, Run
+from likeness.run import Run
 
 __all__ = ["Config", "Model", "preset", "train"]
 
 
-def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Model:
+def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), motion: str | os.PathLike | None = None) -> Model:
     """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
+    `motion`: a generator of motion (motion.safetensors) that shall speak for the person, too.
 
     Raises BadInput when the clip shows the face in under 100 training frames.
     """
     out = Path(out)
-    frames = training_frames(clip, HEARING)
-    settings = {**asdict(config), **clip.identity}
+    generator = generator_of(motion)
+    frames = training_frames(clip, learns_from(generator))
+    settings = {**asdict(config), **clip.identity, **origin_of(generator)}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames)  # first: it says within seconds when there is none
         gaussians = train_head(clip, rig, frames, config, run) if not run.done("head") else Gaussians.restored(run.resumed)
-        voice = train_voice(clip, rig, frames, run) if not run.done("voice") else Voice.restored(run.resumed)
-        model = Model(config, HEARING, gaussians, voice)
-        model.rig = rig
-        model.stage = stage_of(clip, config.size, torso)
-        model.eval().save(out)
-        run.clear("pictures-*")
-        run.clear(CHECKPOINT)  # the portrait is there: other settings may follow
+        voice = voice_of(clip, rig, frames, run, generator)
+        model = Model(config, voice.hearing, gaussians, voice)
+        finish(model, rig, stage_of(clip, config.size, torso), out, run)
     return model

@@ -18,6 +18,7 @@ from likeness.clip import Motion
 from likeness.methods.rigged_gaussians.config import Config
 from likeness.methods.rigged_gaussians.gaussians import Gaussians
 from likeness.methods.rigged_gaussians.still import still
+from likeness.nn.adaptation.speaker import Speaker, blank_voice, sizes_of
 from likeness.nn.performing import Performer
 from likeness.nn.voice import Voice
 from likeness.ply import Cloud
@@ -29,9 +30,9 @@ class Model(Performer):
     """The portrait: rig, Gaussians, voice, and the stage."""
 
     method = "rigged_gaussians"
-    voice: Voice
+    voice: Voice | Speaker
 
-    def __init__(self, config: Config, hearing: Hearing, gaussians: Gaussians, voice: Voice) -> None:
+    def __init__(self, config: Config, hearing: Hearing, gaussians: Gaussians, voice: Voice | Speaker) -> None:
         super().__init__()
         self.config, self.hearing = config, hearing
         self.gaussians = gaussians
@@ -51,10 +52,12 @@ class Model(Performer):
         row = torch.cat(self.within(lips, motion), dim=1)[0]
         return still(self.gaussians, row, self.stage.motion.pose)
 
-    def sizes(self) -> dict[str, int]:
-        return {"gaussians": len(self.gaussians), "voice": len(self.voice)}
+    def sizes(self) -> dict[str, Any]:
+        return {"gaussians": len(self.gaussians), "voice": sizes_of(self.voice)}
 
     @classmethod
     def blank(cls, header: Mapping[str, Any]) -> Model:
         sizes = header["sizes"]
-        return cls(Config(**header["config"]), header_hearing(header), Gaussians(sizes["gaussians"]), Voice(sizes["voice"]))
+        return cls(
+            Config(**header["config"]), header_hearing(header), Gaussians(sizes["gaussians"]), blank_voice(sizes["voice"])
+        )

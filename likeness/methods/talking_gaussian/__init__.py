@@ -16,43 +16,40 @@ from likeness.methods.talking_gaussian.lesson import Lesson
 from likeness.methods.talking_gaussian.model import Model
 from likeness.methods.talking_gaussian.seed import seeds, together
 from likeness.methods.talking_gaussian.stages import distil, fuse, train_face, train_mouth
+from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
 from likeness.nn.audio_code import hearing
 from likeness.nn.perceptual import perceptual_loss
-from likeness.nn.performing import stage_of, training_frames
+from likeness.nn.performing import finish, stage_of, training_frames
 from likeness.nn.torso import Torso
-from likeness.nn.voice import HEARING, Voice
-from likeness.nn.voice_train import train_voice
 from likeness.rig import Rig
-from likeness.run import CHECKPOINT, Run
+from likeness.run import Run
 from likeness.speech import Statistics
 
 __all__ = ["Config", "Model", "preset", "train"]
 
 
-def train(clip: Clip, out: str | os.PathLike, config: Config = Config()) -> Model:
+def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), motion: str | os.PathLike | None = None) -> Model:
     """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
+    `motion`: a generator of motion (motion.safetensors) that shall speak for the person, too.
 
-    Raises BadInput when the clip shows the face in under 100 training frames.
+    Raises BadInput when the clip shows the face in under 100 training frames, or `motion` is given where sound itself moves
+    the face.
     """
     out = Path(out)
-    hears = hearing(config.features) if config.conditioning == "sound" else HEARING
+    generator = generator_of(motion, config.conditioning)
+    by_sound = config.conditioning == "sound"
+    hears = hearing(config.features) if by_sound else learns_from(generator)
     frames = training_frames(clip, hears)
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
-    settings = {**asdict(config), **clip.identity, "perceptual": distance.name}
+    settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generator)}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames)
         lesson = Lesson(clip, rig, frames, config, run, distance)
         head = _head(lesson, hears)
-        voice = None
-        if config.conditioning == "motion":
-            voice = train_voice(clip, rig, frames, run) if not run.done("voice") else Voice.restored(run.resumed)
-        model = Model(config, hears, head, voice)
-        model.rig = rig
-        model.stage = stage_of(clip, config.size, torso)
-        model.eval().save(out)
-        run.clear("pictures-*")
-        run.clear(CHECKPOINT)  # the portrait is there: other settings may follow
+        voice = None if by_sound else voice_of(clip, rig, frames, run, generator)
+        model = Model(config, hears if voice is None else voice.hearing, head, voice)
+        finish(model, rig, stage_of(clip, config.size, torso), out, run)
     return model
 
 

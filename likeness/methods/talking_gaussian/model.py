@@ -15,6 +15,7 @@ from likeness.methods.talking_gaussian.config import Config
 from likeness.methods.talking_gaussian.field import Field
 from likeness.methods.talking_gaussian.head import Head, Places
 from likeness.methods.talking_gaussian.motion import CODE
+from likeness.nn.adaptation.speaker import Speaker, blank_voice, sizes_of
 from likeness.nn.performing import Performer
 from likeness.nn.voice import Voice
 from likeness.ply import Cloud
@@ -27,7 +28,7 @@ class Model(Performer):
 
     method = "talking_gaussian"
 
-    def __init__(self, config: Config, hearing: Hearing, head: Head, voice: Voice | None) -> None:
+    def __init__(self, config: Config, hearing: Hearing, head: Head, voice: Voice | Speaker | None) -> None:
         super().__init__()
         self.config, self.hearing = config, hearing
         self.head = head
@@ -86,14 +87,14 @@ class Model(Performer):
         """Numbers of a row of conditioning."""
         return CODE * len(self.head.heard) if self.voice is None else LIP_COEFFICIENTS
 
-    def sizes(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, Any]:
         mouth = 0 if self.head.mouth is None else len(self.head.mouth)
-        return {"face": len(self.head.face), "mouth": mouth, "voice": 0 if self.voice is None else len(self.voice)}
+        return {"face": len(self.head.face), "mouth": mouth, "voice": 0 if self.voice is None else sizes_of(self.voice)}
 
     @classmethod
     def blank(cls, header: Mapping[str, Any]) -> Model:
         sizes = header["sizes"]
         words: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["config"].items()}
         config = Config(**words)
-        voice = Voice(sizes["voice"]) if config.conditioning == "motion" else None
+        voice = blank_voice(sizes["voice"]) if config.conditioning == "motion" else None
         return cls(config, header_hearing(header), Head(config, sizes["face"], sizes["mouth"]), voice)

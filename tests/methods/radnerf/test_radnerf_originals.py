@@ -18,10 +18,10 @@ from likeness import foreign, methods, speech
 from likeness.errors import BadInput, MissingAsset
 from likeness.foreign import Foreign
 from likeness.importing import import_portrait, plain_stage
-from likeness.methods.radnerf.field import view
 from likeness.methods.radnerf.layouts import LEAVE, recognise
 from likeness.methods.radnerf.original import AXES, adopt
 from likeness.nn import precision
+from likeness.nn.radiance.field import view
 from likeness.portrait import Heard, Stage
 from likeness.speak import Delivery, speak
 from tests.originals import STEP, Original, made, write

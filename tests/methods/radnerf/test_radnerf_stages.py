@@ -15,11 +15,13 @@ from likeness import mesh, methods, speech
 from likeness.camera import to_camera
 from likeness.clip import HEAD
 from likeness.methods import radnerf
-from likeness.methods.radnerf import Model, stages
+from likeness.methods.radnerf import Model
 from likeness.methods.radnerf.config import Config, preset
 from likeness.methods.radnerf.head import Head
 from likeness.methods.radnerf.lesson import Lesson
 from likeness.nn.perceptual import perceptual_loss
+from likeness.nn.radiance import stages
+from likeness.nn.radiance.field import Field
 from likeness.portrait import Heard
 from likeness.run import Run
 from tests.few_rays import few, paper
@@ -185,7 +187,7 @@ def test_the_published_schedule():
 def test_the_published_sizes():
     """Table 4.1 and 4.5 of radnerf.md: 903480 rows in space, 555520 for speech."""
     torch.manual_seed(0)
-    field = radnerf.field.Field(preset("paper"), 64, 1)
+    field = Field(preset("paper"), 64, 1)
     assert field.space.table.shape == (903_480, 2) and field.ambient.table.shape == (555_520, 2)
 
 

@@ -10,11 +10,12 @@ import torch
 from likeness import methods
 from likeness.errors import BadInput
 from likeness.methods import radnerf
-from likeness.methods.radnerf import Model, stages
+from likeness.methods.radnerf import Model
 from likeness.methods.radnerf.head import Head
 from likeness.methods.radnerf.lesson import Lesson
 from likeness.methods.radnerf.start import beginning, take_over
 from likeness.nn.perceptual import perceptual_loss
+from likeness.nn.radiance import stages
 from likeness.rig import LIP_COEFFICIENTS, Rig
 from likeness.run import Run
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from likeness import mesh
-from likeness.methods.radnerf.occupancy import UNIT
-from likeness.methods.radnerf.warp import INSIDE, REACH, Warp, encircled
+from likeness.nn.radiance.occupancy import UNIT
+from likeness.nn.radiance.warp import INSIDE, REACH, Warp, encircled
 from likeness.rig import SIZE
 
 MILLIMETRE = 1e-3 * UNIT

@@ -12,7 +12,8 @@ from likeness import methods
 from likeness.delivery import Delivery
 from likeness.errors import BadInput
 from likeness.kernels.bricks import ABSENT
-from likeness.methods.radnerf import Model, baked
+from likeness.methods.radnerf import Model
+from likeness.nn.radiance import baked
 from likeness.rig import UPPER_COEFFICIENTS
 from likeness.scenery import staged
 

@@ -1,7 +1,7 @@
 """Where a place would be in the face at rest: the rig's motion, carried from the face's nodes into the space around them.
 
-With it the grids see a face that hardly moves, and only what the rig does not know is left to speech. Neither RAD-NeRF nor
-ER-NeRF has it; `paper` does without.
+With it the grids see a face that hardly moves, and only what the rig does not know is left to speech. None of RAD-NeRF,
+ER-NeRF and GeneFace has it; their published settings do without.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from likeness import mesh
 from likeness.kernels import unwarp
-from likeness.methods.radnerf.occupancy import UNIT
+from likeness.nn.radiance.occupancy import UNIT
 from likeness.rig import Rig
 
 SPACING = 0.004  # metres between the points that motion is worked out at

@@ -13,15 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from likeness.kernels import GridShape, harmonics
-from likeness.methods.radnerf.config import Config
-from likeness.methods.radnerf.occupancy import BOUND
-from likeness.methods.radnerf.warp import Shift
 from likeness.nn.encodings import HashGrid, TriPlane
 from likeness.nn.mlp import mlp
 from likeness.nn.precision import fast_products, product_type
+from likeness.nn.radiance.occupancy import BOUND
+from likeness.nn.radiance.settings import Settings
+from likeness.nn.radiance.warp import Shift
 
 CODE = 32
-GEOMETRY = 64
 SHARPEST = 15.0  # of the logarithm of density, for its gradient
 OVER = 1e-3  # how far colours may pass 0 and 1, so that they can be reached
 DIRECTIONS = 16  # harmonics of degree 3
@@ -69,10 +68,10 @@ class _Exp(torch.autograd.Function):
 class Field(nn.Module):
     """Places are in UNIT, within [-BOUND, BOUND]³."""
 
-    def __init__(self, config: Config, code: int, upper: int) -> None:
+    def __init__(self, config: Settings, code: int, upper: int) -> None:
         super().__init__()
         self.config = config
-        self.beyond = 0.0 if config.original == "RAD-NeRF" else OVER
+        self.beyond = OVER
         if config.space == "planes":
             self.space: nn.Module = TriPlane(GridShape(2, config.plane_sizes, 1, config.plane_log2_rows), BOUND)
             width = 3 * len(config.plane_sizes)
@@ -84,13 +83,13 @@ class Field(nn.Module):
             self.shows = mlp(width, upper, 16, 2)
             inputs = width + code + upper
         else:
-            self.squeeze = mlp(width + code, config.ambient, 64, 3)
+            self.squeeze = mlp(width + code, config.ambient, config.hidden, 3)
             # A line is a plane of which one row is looked at.
             shape = GridShape(max(2, config.ambient), config.grid_sizes, 2, config.grid_log2_rows, "tiled")
             self.ambient = HashGrid(shape)
             inputs = width + 2 * len(config.grid_sizes) + upper
-        self.density = mlp(inputs, 1 + GEOMETRY, 64, 3)
-        self.color = mlp(DIRECTIONS + GEOMETRY + config.appearance, 3, 64, 2)
+        self.density = mlp(inputs, 1 + config.hidden, config.hidden, 3)
+        self.color = mlp(DIRECTIONS + config.hidden + config.appearance, 3, config.hidden, 2)
 
     def at(self, xyz: Float[Tensor, "n 3"], frame: Int[Tensor, " n"], said: Said, maps: bool = True) -> Density:
         """Density at places, each in one of the frames of `said`, which do not fall; without `maps`, `heard` and `shown` are

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 
 from likeness.kernels import Kept, Samples, bricks
 from likeness.kernels.bricks import ABSENT, CHANNELS, EMPTY, UNKNOWN
-from likeness.methods.radnerf.config import Config
-from likeness.methods.radnerf.field import CHUNK, Said, rounded, view
-from likeness.methods.radnerf.head import Head
-from likeness.methods.radnerf.occupancy import BOUND, CELLS
+from likeness.nn.radiance.field import CHUNK, Said, rounded, view
+from likeness.nn.radiance.head import Head
+from likeness.nn.radiance.occupancy import BOUND, CELLS
+from likeness.nn.radiance.settings import Settings
 from likeness.rig import LIP_COEFFICIENTS, NAMES, SIZE, Rig
 
 CELL = 2 * BOUND / CELLS
@@ -37,7 +37,9 @@ class Baked:
     """What is kept of a head under one light. It grows while frames are drawn; what it holds does not depend on which came
     first, but for rounding."""
 
-    def __init__(self, head: Head, rig: Rig, eye: Float[Tensor, " 3"], light: Int[Tensor, " 1"] | None, config: Config) -> None:
+    def __init__(
+        self, head: Head, rig: Rig, eye: Float[Tensor, " 3"], light: Int[Tensor, " 1"] | None, config: Settings
+    ) -> None:
         """`eye`: where the camera usually is, UNIT."""
         self.field, self.eye, self.config = head.field, eye, config
         random = torch.Generator().manual_seed(config.seed)
@@ -45,7 +47,7 @@ class Baked:
         blink = rig.clip(torch.zeros(1, SIZE))
         blink[:, NAMES.index("blink")] = rig.high[NAMES.index("blink")]
         cond = torch.cat([cond, blink])
-        said = head.said(cond[:, :LIP_COEFFICIENTS], cond[:, LIP_COEFFICIENTS:], None)._replace(shift=None)
+        said = head.said(head.held(cond[:, :LIP_COEFFICIENTS]), cond[:, LIP_COEFFICIENTS:], None)._replace(shift=None)
         mean = said.code[:CONDITIONS].mean(0, keepdim=True), said.upper[:CONDITIONS].mean(0, keepdim=True)
         self.mean = Said(*mean, head.lit(1, light))
         self.others = [self.mean._replace(code=code[None], upper=upper[None]) for code, upper in zip(said.code, said.upper)]
@@ -141,5 +143,5 @@ class Baked:
         return torch.cat(parts)[: len(flat)].reshape(*xyz.shape[:-1], CHANNELS)
 
 
-def _alpha(density: Tensor, config: Config) -> Tensor:
+def _alpha(density: Tensor, config: Settings) -> Tensor:
     return 1 - (-density * config.step).exp()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from likeness.camera import to_camera
-from likeness.methods.radnerf.occupancy import BOUND, CELLS, DECAY, SOLID, UNIT, Occupancy, ever_seen, near_the_head
+from likeness.nn.radiance.occupancy import BOUND, CELLS, DECAY, SOLID, UNIT, Occupancy, ever_seen, near_the_head
 
 CELL = 2 * BOUND / CELLS
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from likeness.methods.radnerf.field import CODE, Field, Said, _Exp, of_frames
-from likeness.methods.radnerf.occupancy import CELLS, Occupancy
-from likeness.methods.radnerf.volume import Rays, glance, look
+from likeness.nn.radiance.field import CODE, Field, Said, _Exp, of_frames
+from likeness.nn.radiance.occupancy import CELLS, Occupancy
+from likeness.nn.radiance.volume import Rays, glance, look
 from likeness.rig import UPPER_COEFFICIENTS
 from tests.few_rays import few
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likeness.methods.radnerf.field import CHUNK, Said
-from likeness.methods.radnerf.head import Head
-from likeness.methods.radnerf.lesson import Lesson, Target
-from likeness.methods.radnerf.volume import Rays, Seen, glance, look
 from likeness.nn.perceptual import SMALLEST
+from likeness.nn.radiance.field import CHUNK, Said
+from likeness.nn.radiance.head import Head
+from likeness.nn.radiance.lesson import Lesson, Target
+from likeness.nn.radiance.volume import Rays, Seen, glance, look
 from likeness.run import optimiser_state, restore_optimiser
 
 LOG_EVERY = 50
@@ -63,6 +65,30 @@ class Pupil:
         """For a run's checkpoint."""
         means = {f"mean.{i}": mean for i, mean in enumerate(self.mean)}
         return self.head.named() | optimiser_state(self.optimiser, "adam.") | means
+
+
+H = TypeVar("H", bound=Head)
+
+
+def begin(kind: type[H], lesson: Lesson) -> H:
+    """A new head, or that of a run that goes on."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(lesson.config.seed)
+        head = kind(lesson.config, len(lesson.frames))
+    if lesson.run.resumed:
+        head.restore(lesson.run.resumed)
+    else:
+        head.occupancy.become(lesson.allowed())
+    return head
+
+
+def learn(head: Head, lesson: Lesson) -> None:
+    """All stages that are still to be done."""
+    if not lesson.run.done("head"):
+        train_head(head, lesson)
+    if not lesson.run.done("lips"):
+        tune_lips(head, lesson)
+    settle(head, lesson)
 
 
 def train_head(head: Head, lesson: Lesson) -> None:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from likeness.kernels import Composite, Samples, composite, march, sample_positions
 from likeness.kernels.bricks import ABSENT
-from likeness.methods.radnerf.baked import Baked
-from likeness.methods.radnerf.config import Config
-from likeness.methods.radnerf.field import CHUNK, GEOMETRY, Field, Said, of_frames, rounded, view
-from likeness.methods.radnerf.occupancy import BOUND, UNIT, Occupancy
 from likeness.nn.precision import product_type
+from likeness.nn.radiance.baked import Baked
+from likeness.nn.radiance.field import CHUNK, Field, Said, of_frames, rounded, view
+from likeness.nn.radiance.occupancy import BOUND, UNIT, Occupancy
+from likeness.nn.radiance.settings import Settings
 
 LOW, HIGH = (-BOUND, -BOUND, -BOUND), (BOUND, BOUND, BOUND)
 UNSEEN = 1 / 1024  # weight of a sample below which its colour is not worked out in use: a quarter of a grey level at most
@@ -52,7 +52,7 @@ def look(
     occupancy: Occupancy,
     rays: Rays,
     said: Said,
-    config: Config,
+    config: Settings,
     jitter: Float[Tensor, " n"],
     maps: bool = True,
 ) -> Seen:
@@ -77,7 +77,7 @@ def glance(
     bits: Bool[Tensor, "x y z"],
     rays: Rays,
     said: Said,
-    config: Config,
+    config: Settings,
     maps: bool = False,
     baked: Baked | None = None,
 ) -> Seen:
@@ -108,7 +108,7 @@ def _asked(
     ray: Int[Tensor, " m"],
     each: Int[Tensor, " rays"],
     said: Said,
-    config: Config,
+    config: Settings,
     maps: bool,
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, "m geometry"], Float[Tensor, "m 2"]]:
     """Density, geometry, and how much speech and the upper face count, of samples along rays that have `each` of them in a row.
@@ -116,7 +116,7 @@ def _asked(
     Where a ray's first few samples already hide the others, the others are not asked and have density 0.
     """
     density, counts = torch.zeros(len(xyz)), torch.zeros(len(xyz), 2)
-    geometry = torch.empty(len(xyz), GEOMETRY, dtype=product_type(xyz.device))
+    geometry = torch.empty(len(xyz), config.hidden, dtype=product_type(xyz.device))
     rank, depth = torch.arange(len(xyz)) - (each.cumsum(0) - each)[ray], torch.zeros(len(each))
     for chosen in (rank < FIRST, rank >= FIRST):
         chosen = (chosen & (depth < HIDDEN)[ray]).nonzero()[:, 0]
@@ -137,7 +137,7 @@ def _seen(drawn: Composite, maps: bool) -> Seen:
 
 
 def _sampled(
-    bits: Bool[Tensor, "x y z"], rays: Rays, config: Config, jitter: Float[Tensor, " n"] | None
+    bits: Bool[Tensor, "x y z"], rays: Rays, config: Settings, jitter: Float[Tensor, " n"] | None
 ) -> tuple[Samples, Float[Tensor, "m 3"], Int[Tensor, " m"]]:
     """Samples of rays, where they are (UNIT), and whose."""
     origins = rays.origins * UNIT
