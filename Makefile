@@ -14,7 +14,7 @@ demo: .venv/ready
 	$(BIN)/likeness demo --out out
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
