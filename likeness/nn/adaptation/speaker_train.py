@@ -34,7 +34,7 @@ from likeness.rig import LIP_COEFFICIENTS, Rig
 from likeness.run import Run
 
 STAGE = "adaptation"
-OTHER: Source = "both"
+OTHER: Source = "projection"
 """For other voices, measured over people whom neither generator nor portrait had seen: docs/generalising.md."""
 
 
