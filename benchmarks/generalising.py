@@ -1,12 +1,12 @@
 """How a generic motion generator serves one person: own voice on the clip, and other people's voices.
 
-    python -m benchmarks.generalising CLIP/ CORPUS/ [MOTION.safetensors ...] [--postnet] [--out FILE]
+    python -m benchmarks.generalising CLIP/ CORPUS/ [MOTION.safetensors ...] [--folds 3] [--together ANN,ANN_2 ...] [--postnet]
 
 Own voice: every source on the clip's training frames, in six blocks that are left out in turn. Other voices: the portrait of
 the clip says what people of the corpus said whom the generator had not learned from (those that it was validated on, and the
 corpus' `val` and `test`), and its lip opening is held against their own. Several generators, each with other people left out,
-are taken together. Without any, two linear ones stand in, each learned in seconds from every second person of the corpus.
-Writes benchmarks/results/generalising.json.
+are taken together. Without any, `fast` ones are learned, each without one fold of the people (`--together`: speakers who are
+one person). Writes benchmarks/results/generalising.json; no name of a person.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import torch
 import tyro
 from tyro.conf import Positional
 
+from benchmarks.folds import dealt
 from benchmarks.machine import machine
-from likeness.audio import Hearing
 from likeness.clip import Clip
 from likeness.corpus import Corpus, Sample
 from likeness.displacement import lip_opening
@@ -35,20 +35,18 @@ from likeness.nn.adaptation.sound import Sound, columns, generic_sounds
 from likeness.nn.adaptation.speaker import Source, Speaker
 from likeness.nn.adaptation.speaker_train import Adaptation, closed_form, train_speaker
 from likeness.nn.adaptation.trial import Trial
-from likeness.nn.generator import Generator, asset
-from likeness.nn.generator import Settings as Layout
+from likeness.nn.generator import Generator, asset, preset
+from likeness.nn.generator.pretrain import pretrain
 from likeness.nn.voice import HEARING, Family
 from likeness.nn.voice_train import BLOCKS, Lesson, correlation, opening
 from likeness.portrait import Heard
 from likeness.rig import Rig
 from likeness.run import Run
-from likeness.speech import Statistics, probabilities
+from likeness.speech import Statistics
 
 OUT = Path(__file__).parent / "results" / "generalising.json"
 MOST = 1200  # frames of a person
 SHARES = (0.5, 1.0)  # of the projection in the chain, on top of a source
-SIDE, PENALTY = 8, 3e-3  # of the linear generator: frames on each side, and ridge
-LAYOUT = Layout(features=("phones",), latent=2, condition=1, width=1, posterior_layers=1, decoder_layers=1, flows=0)
 Figures = dict[str, float]
 
 
@@ -59,6 +57,8 @@ class Settings:
     clip: Positional[Path]
     corpus: Positional[Path]
     motions: Positional[tuple[Path, ...]] = ()
+    folds: int = 3
+    together: tuple[str, ...] = ()
     postnet: bool = False
     """Train a post-net for each generator too, on motion to the sound of the corpus' `train`: minutes."""
     out: Path = OUT
@@ -127,33 +127,6 @@ def mean(rows: list[Figures]) -> Figures:
     return {key: float(np.average([row[key] for row in rows], weights=weights)) for key in rows[0]}
 
 
-class Linear(Generator):
-    """Mouth and jaw by ridge regression on the phones' probabilities in the frames round each: the least that many people can
-    teach."""
-
-    def __init__(self, samples: list[Sample]) -> None:
-        super().__init__(LAYOUT)
-        self.hearing = Hearing(("phones",), SIDE, SIDE)
-        inputs, moves = [], []
-        for sample in samples:
-            inputs.append(self.windows(self.hearing.window(torch.from_numpy(sample["phones"]), 0, len(sample["moves"]))))
-            moves.append(torch.from_numpy(sample["moves"]).flatten(1))
-        x, y = torch.cat(inputs).double(), torch.cat(moves).double()
-        centre, self.bias = x.mean(0), y.mean(0).float()
-        x = x - centre
-        gram = x.T @ x + PENALTY * len(x) * torch.eye(x.shape[1], dtype=x.dtype)
-        self.weights, self.centre = torch.linalg.solve(gram, x.T @ (y - y.mean(0))).float(), centre.float()
-
-    def windows(self, features: torch.Tensor) -> torch.Tensor:
-        """Of each frame, side by side."""
-        frames = probabilities(features.unflatten(0, (-1, self.hearing.rows_per_frame))).mean(1)
-        return frames.unfold(0, 2 * SIDE + 1, 1).flatten(1)
-
-    @torch.no_grad()
-    def moves(self, features, mean, std, start=0, temperature=0.0, seed=0):  # as Generator's
-        return (self.bias + (self.windows(features) - self.centre) @ self.weights).unflatten(1, (-1, 3))
-
-
 def samples_of(corpus: Corpus, wanted: set[str]) -> list[Sample]:
     """What these people said, MOST frames of each."""
     found, frames = [], {}
@@ -166,15 +139,27 @@ def samples_of(corpus: Corpus, wanted: set[str]) -> list[Sample]:
     return found
 
 
-def generators(settings: Settings, corpus: Corpus) -> list[tuple[Generator, list[Sample]]]:
+def learned(settings: Settings, corpus: Corpus, folder: Path) -> tuple[Path, ...]:
+    """A generator without each fold of the people."""
+    same = {name: names.split(",")[0] for names in settings.together for name in names.split(",")}
+    frames: dict[str, int] = {}
+    for split in ("train", "val", "test"):
+        for sample in corpus.stream(split, points=68, seed=None, epochs=1):
+            who = same.get(sample["speaker"], sample["speaker"])
+            frames[who] = frames.get(who, 0) + len(sample["moves"])
+    fold = dealt(frames, settings.folds)
+    motions = tuple(folder / f"{number}.safetensors" for number in range(settings.folds))
+    for number, path in enumerate(motions):
+        without = tuple(name for name in corpus.speakers if fold[same.get(name, name)] == number)
+        pretrain(corpus, path, preset("fast"), validation=without)
+    return motions
+
+
+def generators(motions: tuple[Path, ...], corpus: Corpus) -> list[tuple[Generator, list[Sample]]]:
     """Each with what people said whom it had not learned from."""
-    if settings.motions:
-        strangers = {name for name, held in corpus.speakers.items() if held.split != "train"}
-        judged = [set(asset.read_header(path)["provenance"].get("judged_by", ())) for path in settings.motions]
-        return [(asset.load(path), samples_of(corpus, strangers | by)) for path, by in zip(settings.motions, judged)]
-    people = sorted(corpus.speakers)
-    held = [samples_of(corpus, half) for half in (set(people[::2]), set(people[1::2]))]
-    return [(Linear(held[0]), held[1]), (Linear(held[1]), held[0])]
+    strangers = {name for name, held in corpus.speakers.items() if held.split != "train"}
+    judged = [set(asset.read_header(path)["provenance"].get("judged_by", ())) for path in motions]
+    return [(asset.load(path), samples_of(corpus, strangers | by)) for path, by in zip(motions, judged)]
 
 
 def measure(
@@ -219,10 +204,13 @@ def together(people: dict[str, dict[str, Figures]]) -> dict[str, Figures]:
 def main(settings: Settings) -> None:
     about, clip, corpus = machine(), Clip.open(settings.clip), Corpus.open(settings.corpus)
     own, people = [], {}
-    for generator, strangers in generators(settings, corpus):
-        rows, found = measure(clip, corpus, generator, strangers, settings.postnet)
-        own.append(rows)
-        people |= found
+    with tempfile.TemporaryDirectory(prefix="likeness-generalising-") as folder:
+        motions = settings.motions or learned(settings, corpus, Path(folder))
+        for generator, strangers in generators(motions, corpus):
+            rows, found = measure(clip, corpus, generator, strangers, settings.postnet)
+            own.append(rows)
+            people |= found
+        headers = [asset.read_header(motion) for motion in motions]
     means = {
         name: {key: float(np.mean([rows[name][key] for rows in own if name in rows])) for key in own[0][name]}
         for name in own[0]
@@ -233,11 +221,17 @@ def main(settings: Settings) -> None:
         for name, row in rows.items():
             cells = [row.get(key, float("nan")) for key in ("r", "r_error", "opening_spread_mm", "nearest_mm", "frechet")]
             print(f"  {name:28s} " + "  ".join(f"{cell:6.3f}" for cell in cells), flush=True)
-    motions = [asset.read_header(motion) for motion in settings.motions]  # none: linear
-    result = {**about, "clip": clip.folder.name, "own": means, "other": other, "people": len(people)}
-    result["motions"] = [{"settings": held["settings"], "provenance": held["provenance"]} for held in motions]
+    result = {**about, "video": clip.header["source"]["name"], "own": means, "other": other, "people": len(people)}
+    result["motions"] = [told(header) for header in headers]
     settings.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(settings.out, json.dumps(rounded(result), indent=1).encode() + b"\n")
+
+
+def told(header: dict) -> dict:
+    """Settings and origin of a generator, people by number alone."""
+    provenance = dict(header["provenance"])
+    provenance["judged_by"] = len(provenance.get("judged_by", ()))
+    return {"settings": header["settings"], "provenance": provenance}
 
 
 def rounded(value):

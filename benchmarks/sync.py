@@ -1,6 +1,6 @@
 """How far a sync expert may be trusted on people that it never heard: folds over the speakers of a corpus.
 
-    python benchmarks/sync.py CORPUS/ [--folds 5] [--variants small,mel,...] [--together ANN,ANN_CLIP2 ...] [--clips]
+    python -m benchmarks.sync CORPUS/ [--folds 5] [--variants small,mel,...] [--together ANN,ANN_CLIP2 ...] [--clips]
 
 Each person is judged by an expert that learned from the others. `--together` names speakers that are one person. `--clips`
 prints a line for each video of 3 s and more: the offset by expected opening, and the expert's. Only figures over all people are
@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from benchmarks.folds import dealt
 from benchmarks.machine import machine
 from likeness.corpus import Corpus
 from likeness.nn.sync.expert import Expert, Settings, preset
@@ -50,11 +51,11 @@ def read(folder: Path, together: dict[str, str]) -> list[dict]:
 
 
 def folds(samples: list[dict], count: int) -> dict[str, int]:
-    """Which fold each person is left out in: dealt out by how much they say."""
+    """Which fold each person is left out in."""
     frames: dict[str, int] = {}
     for sample in samples:
         frames[sample["speaker"]] = frames.get(sample["speaker"], 0) + len(sample["moves"])
-    return {speaker: n % count for n, speaker in enumerate(sorted(frames, key=lambda s: (-frames[s], s)))}
+    return dealt(frames, count)
 
 
 def leave_out(samples: list[dict], settings: Settings, count: int) -> tuple[list[tuple[Expert, Track]], list[dict], dict]:
