@@ -12,8 +12,10 @@ import pytest
 
 from likeness import methods
 from likeness.cli import run
+from likeness.corpus.index import open_index
 from likeness.prepare import prepare
 from likeness.speak import Speech
+from tests import talkers
 from tests.takes import SIZE, tiny
 
 SECONDS = 30.0  # "within seconds", on a machine that others use, too
@@ -239,6 +241,10 @@ def test_results_never_replace_what_they_are_made_from(fails, tmp_path, portrait
     fails(3, "speak", portrait_file, video, video, says="the speech itself")
     fails(3, "animate", video, actor_video, video, says="the video itself")
     fails(5, "train", clip.folder, video, says="not a portrait")
+    corpus = talkers.corpus(tmp_path / "corpus")
+    open_index(corpus)  # made when first asked for
+    fails(5, "pretrain", "sync", corpus, video, says="not a sync expert")
+    fails(5, "pretrain", "geneface", corpus, video, says="not a motion generator")
     portrait = shutil.copy(portrait_file, tmp_path / "portrait.ply")
     fails(3, "export", portrait, portrait, says="the portrait itself")
 

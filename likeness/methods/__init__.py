@@ -20,8 +20,8 @@ import torch
 
 from likeness.clip import Clip
 from likeness.corpus import Corpus
-from likeness.errors import BadInput, LikenessError, Refused
-from likeness.files import must_be_writable
+from likeness.errors import BadInput, LikenessError
+from likeness.files import must_be_ours
 from likeness.portrait import Portrait, below, read_header, read_tensors
 
 DEFAULT = "rigged_gaussians"
@@ -100,12 +100,7 @@ def _beginning(home: ModuleType, start: str | os.PathLike) -> Portrait:
 def claim(out: Path) -> None:
     """A portrait may be replaced by a new one; whatever else is at `out` stays. Raises Refused, or BadInput where nothing can
     be written."""
-    must_be_writable(out)
-    if out.exists():
-        try:
-            read_header(out)
-        except BadInput as error:
-            raise Refused(f"{out}: is there already and is not a portrait. Name another file, or remove it first.") from error
+    must_be_ours(out, read_header, "a portrait")
 
 
 def load(path: str | os.PathLike) -> Portrait:
