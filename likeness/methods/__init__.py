@@ -78,12 +78,14 @@ def pretrain(
 ) -> dict[str, Any]:
     """Learn over many people what a method learns once, and write it to `out`; returns figures of people left out.
 
-    Raises BadInput for a method that learns nothing so, a preset that there is not, or a corpus with too little in it.
+    Raises BadInput for what is no method or learns nothing so, a preset that there is not, or a corpus with too little in it.
     """
-    home = get(method)
-    if not hasattr(home, "pretrain"):
+    if method.replace("-", "_") not in names() or not hasattr(home := get(method), "pretrain"):
         able = [name.replace("_", "-") for name in names() if hasattr(get(name), "pretrain")]
-        raise BadInput(f"{method} learns nothing over many people. Methods that do: {', '.join(able)}.")
+        raise BadInput(
+            f"{method}: nothing of that name is learned over many people. Methods that learn so: {', '.join(able)}; beside them "
+            "there is the sync expert, `likeness pretrain sync CORPUS/ FILE`."
+        )
     return home.pretrain(corpus if isinstance(corpus, Corpus) else Corpus.open(corpus), Path(out), preset, seed)
 
 
