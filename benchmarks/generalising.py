@@ -235,7 +235,10 @@ def main(settings: Settings) -> None:
             print(f"  {name:28s} " + "  ".join(f"{cell:6.3f}" for cell in cells), flush=True)
     motions = [asset.read_header(motion) for motion in settings.motions]  # none: linear
     result = {**about, "clip": clip.folder.name, "own": means, "other": other, "people": len(people)}
-    result["motions"] = [{"settings": held["settings"], "provenance": held["provenance"]} for held in motions]
+    result["motions"] = [
+        {"settings": held["settings"], "provenance": {k: v for k, v in held["provenance"].items() if k != "judged_by"}}
+        for held in motions
+    ]  # nobody's name
     settings.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(settings.out, json.dumps(rounded(result), indent=1).encode() + b"\n")
 

@@ -1,6 +1,6 @@
 """How far a sync expert may be trusted on people that it never heard: folds over the speakers of a corpus.
 
-    python benchmarks/sync.py CORPUS/ [--folds 5] [--variants small,mel,...] [--together ANN,ANN_CLIP2 ...] [--clips]
+    python -m benchmarks.sync CORPUS/ [--folds 5] [--variants small,mel,...] [--together ANN,ANN_CLIP2 ...] [--clips]
 
 Each person is judged by an expert that learned from the others. `--together` names speakers that are one person. `--clips`
 prints a line for each video of 3 s and more: the offset by expected opening, and the expert's. Only figures over all people are
