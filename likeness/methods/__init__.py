@@ -83,7 +83,7 @@ def pretrain(
     if method.replace("-", "_") not in names() or not hasattr(home := get(method), "pretrain"):
         able = [name.replace("_", "-") for name in names() if hasattr(get(name), "pretrain")]
         raise BadInput(
-            f"{method}: nothing of that name is learned over many people. Methods that learn so: {', '.join(able)}; beside them "
+            f"{method}: nothing of that name is learned over many people. Methods that do: {', '.join(able)}; beside them "
             "there is the sync expert, `likeness pretrain sync CORPUS/ FILE`."
         )
     return home.pretrain(corpus if isinstance(corpus, Corpus) else Corpus.open(corpus), Path(out), preset, seed)
