@@ -1,6 +1,6 @@
 """How well sound drives lips: opening r and amplitude over 6 blocked folds with gaps of 12 frames, on prepared clips.
 
-    python benchmarks/voice.py CLIP/ [CLIP/ ...] [--out benchmarks/results/voice.json]
+    python -m benchmarks.voice CLIP/ [CLIP/ ...] [--out benchmarks/results/voice.json]
 
 Rows are kinds of features and windows; `voice` is the one that is shipped, with the amplitude that it sets for itself.
 """

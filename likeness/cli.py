@@ -98,7 +98,8 @@ def corpus(
 @app.command
 def pretrain(
     what: Annotated[
-        Positional[str], arg(help="geneface: the generator of motion. sync: the expert that hears whose lips fit.")
+        Positional[str],
+        arg(metavar="{geneface,sync}", help="geneface: the generator of motion. sync: the expert that hears whose lips fit."),
     ],
     corpus: Positional[Path],
     out: Positional[Path],
@@ -122,7 +123,10 @@ def pretrain(
 
         found = run_method(corpus, out, what, preset=preset, seed=seed)
     seconds = round(time.monotonic() - began, 1)
-    _tell({"out": str(out), "figures": found, "seconds": seconds}, f"{out}: learned in {seconds:.0f} s", json)
+    lines = _figures(found) or ["  none: the corpus has nobody in val to judge by"]
+    text = "\n".join([f"{out}: learned in {seconds:.0f} s. Figures of people left out:", *lines])
+    if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started one speaks
+        _tell({"out": str(out), "figures": found, "seconds": seconds}, text, json)
 
 
 @app.command
@@ -401,6 +405,16 @@ def _said(said: Any, out: Path, hearing_s: float, drawing_s: float, json: bool) 
         f"{out}: {len(said)} frames, {len(said) / FPS:.1f} s, in {hearing_s + drawing_s:.1f} s (voice: {said.voice})",
         json,
     )
+
+
+def _figures(found: dict[str, Any], name: str = "") -> list[str]:
+    """A line for each group of numbers, under the names that lead to it."""
+    numbers = {key: value for key, value in found.items() if not isinstance(value, dict)}
+    own = ", ".join(f"{key} {value if isinstance(value, int) else f'{value:.4g}'}" for key, value in numbers.items())
+    lines = [f"  {name}: {own}" if name else f"  {own}"] if own else []
+    for key, value in found.items():
+        lines += _figures(value, f"{name} {key}".strip()) if isinstance(value, dict) else []
+    return lines
 
 
 def _tell(values: dict[str, Any], text: str, json: bool) -> None:

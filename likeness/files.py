@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +29,17 @@ def must_be_writable(path: Path) -> None:
         partial.unlink()
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def must_be_ours(path: Path, read: Callable[[Path], object], what: str) -> None:
+    """`must_be_writable`, where only a file of the same kind may be replaced: raises Refused for any other that is there, and
+    what `read` raises but BadInput. `read` reads such a file's header; `what` names its kind."""
+    must_be_writable(path)
+    if path.exists():
+        try:
+            read(path)
+        except BadInput as error:
+            raise Refused(f"{path}: is there already and is not {what}. Name another file, or remove it first.") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

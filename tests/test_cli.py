@@ -12,8 +12,13 @@ import pytest
 
 from likeness import methods
 from likeness.cli import run
+from likeness.corpus.index import open_index
+from likeness.nn.generator import settings as generator
+from likeness.nn.sync import asset, expert
 from likeness.prepare import prepare
 from likeness.speak import Speech
+from tests import talkers
+from tests.nn.generator import people
 from tests.takes import SIZE, tiny
 
 SECONDS = 30.0  # "within seconds", on a machine that others use, too
@@ -78,6 +83,24 @@ def test_train_and_evaluate(clip, portrait_file, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1 and json.loads(printed)["table"][0]["row"] == "tracked"
     assert (tmp_path / "a.portrait.sheet.png").is_file()
+
+
+def test_pretrain(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(expert.PRESETS, "small", expert.preset("small", steps=8, width=16, dim=8, stretches=3))
+    monkeypatch.setitem(generator.PRESETS, "fast", people.tiny())
+    corpus, out = str(talkers.corpus(tmp_path / "corpus", frames=120)), str(tmp_path / "sync.safetensors")
+    assert run(["pretrain", "sync", corpus, out]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"{out}: learned in") and "\n  people 2, seconds 19.2\n" in text and "\n  shifted 25: auc 0." in text
+    assert run(["pretrain", "sync", corpus, out, "--json"]) == 0  # finished: judged once more
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1 and json.loads(printed)["figures"] == asset.read_header(Path(out))["trial"]
+    motion = str(tmp_path / "motion.safetensors")
+    assert run(["pretrain", "geneface", corpus, motion]) == 0
+    assert "\n  temperature 0: opening_r " in capsys.readouterr().out
+    monkeypatch.setenv("RANK", "1")
+    assert run(["pretrain", "geneface", corpus, motion, "--json"]) == 0
+    assert capsys.readouterr().out == ""  # the first of several processes has said it
 
 
 def test_export(portrait, portrait_file, tmp_path, capsys):
@@ -193,6 +216,10 @@ def test_not_a_clip(fails, tmp_path, portrait_file, clip):
             fails(3, *(tmp_path / name if word == "{}" else word for word in command), says=says)
     fails(3, "train", portrait_file, out, says="a file, not a clip")
     fails(3, "train", clip.folder, out, "--method", "no-such-method", says="rigged_gaussians")
+    for what in ("radnerf", "no-such-method"):
+        fails(3, "pretrain", what, tmp_path / "folder", out, says=f"{what}: nothing of that name is learned over many people")
+    for what in ("sync", "geneface"):
+        fails(3, "pretrain", what, tmp_path / "folder", out, says="not a corpus")
 
 
 def test_not_a_portrait(fails, tmp_path, portrait_file, speech_file, clip):
@@ -239,6 +266,10 @@ def test_results_never_replace_what_they_are_made_from(fails, tmp_path, portrait
     fails(3, "speak", portrait_file, video, video, says="the speech itself")
     fails(3, "animate", video, actor_video, video, says="the video itself")
     fails(5, "train", clip.folder, video, says="not a portrait")
+    corpus = talkers.corpus(tmp_path / "corpus", frames=60)
+    open_index(corpus)  # made when first asked for
+    fails(5, "pretrain", "sync", corpus, video, says="not a sync expert")
+    fails(5, "pretrain", "geneface", corpus, video, says="not a motion generator")
     portrait = shutil.copy(portrait_file, tmp_path / "portrait.ply")
     fails(3, "export", portrait, portrait, says="the portrait itself")
 
@@ -255,6 +286,9 @@ def test_missing_weights_are_named(fails, tmp_path, portrait_file, speech_file, 
     header = read_header(portrait_file) | {"hearing": {"features": ["hubert"], "past": 4, "future": 2}}
     save_file(load_file(portrait_file), tmp_path / "a.portrait", {"likeness": json.dumps(header)})
     fails(4, "speak", tmp_path / "a.portrait", speech_file, tmp_path / "a.mp4", says="model.safetensors")
+    corpus = talkers.corpus(tmp_path / "corpus", frames=60)
+    open_index(corpus)  # made when first asked for
+    fails(4, "pretrain", "geneface", corpus, tmp_path / "a", "--preset", "paper", says="likeness pretrain sync CORPUS/ FILE")
 
 
 def test_other_versions_and_other_peoples_folders_are_refused(fails, tmp_path, clip, portrait_file, actor_video, speech_file):

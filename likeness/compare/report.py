@@ -47,9 +47,10 @@ def as_html(found: Comparison, clip: Clip) -> str:
     present = {title: body for title, body in sections.items() if body}
     settings = found.settings
     title = f"Comparison on {found.clip}"
+    moved = f", with the generator of motion {settings.motion}" if settings.motion else ""
     about = (
         f"{count(len(found.entries), 'entry', 'entries')} on {found.frames} held-out frames "
-        f"({found.frames / FPS:.1f} s), {settings.size}², preset {settings.preset}, seed {settings.seed}. "
+        f"({found.frames / FPS:.1f} s), {settings.size}², preset {settings.preset}, seed {settings.seed}{moved}. "
         f"{str(found.provenance['date'])[:10]}, {found.seconds / 60:.0f} min in all."
     )
     parts = {

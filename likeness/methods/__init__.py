@@ -20,8 +20,8 @@ import torch
 
 from likeness.clip import Clip
 from likeness.corpus import Corpus
-from likeness.errors import BadInput, LikenessError, Refused
-from likeness.files import must_be_writable
+from likeness.errors import BadInput, LikenessError
+from likeness.files import must_be_ours
 from likeness.portrait import Portrait, below, read_header, read_tensors
 
 DEFAULT = "rigged_gaussians"
@@ -78,12 +78,14 @@ def pretrain(
 ) -> dict[str, Any]:
     """Learn over many people what a method learns once, and write it to `out`; returns figures of people left out.
 
-    Raises BadInput for a method that learns nothing so, a preset that there is not, or a corpus with too little in it.
+    Raises BadInput for what is no method or learns nothing so, a preset that there is not, or a corpus with too little in it.
     """
-    home = get(method)
-    if not hasattr(home, "pretrain"):
+    if method.replace("-", "_") not in names() or not hasattr(home := get(method), "pretrain"):
         able = [name.replace("_", "-") for name in names() if hasattr(get(name), "pretrain")]
-        raise BadInput(f"{method} learns nothing over many people. Methods that do: {', '.join(able)}.")
+        raise BadInput(
+            f"{method}: nothing of that name is learned over many people. Methods that do: {', '.join(able)}; beside them "
+            "there is the sync expert, `likeness pretrain sync CORPUS/ FILE`."
+        )
     return home.pretrain(corpus if isinstance(corpus, Corpus) else Corpus.open(corpus), Path(out), preset, seed)
 
 
@@ -100,12 +102,7 @@ def _beginning(home: ModuleType, start: str | os.PathLike) -> Portrait:
 def claim(out: Path) -> None:
     """A portrait may be replaced by a new one; whatever else is at `out` stays. Raises Refused, or BadInput where nothing can
     be written."""
-    must_be_writable(out)
-    if out.exists():
-        try:
-            read_header(out)
-        except BadInput as error:
-            raise Refused(f"{out}: is there already and is not a portrait. Name another file, or remove it first.") from error
+    must_be_ours(out, read_header, "a portrait")
 
 
 def load(path: str | os.PathLike) -> Portrait:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import likeness
 from likeness import audio, compare, methods
@@ -27,9 +28,13 @@ from likeness.evaluate.experts import Experts
 from likeness.evaluate.finished import Showing
 from likeness.evaluate.metrics import RECIPES
 from likeness.evaluate.speaking import evaluate_speech
+from likeness.nn.adaptation.speaker import Speaker
+from likeness.nn.generator import Generator, asset
+from likeness.nn.generator import Settings as Motions
 from likeness.video import Writer, probe
 from tests.takes import tiny, write
 
+MOTION = Motions(features=("phones",), latent=4, condition=8, width=8, posterior_layers=1, decoder_layers=1, flows=0)
 CHOSEN = ("rigged_gaussians", "talking_gaussian")
 VOID = {"meta", "img", "input", "br", "link", "hr", "source"}
 
@@ -297,6 +302,44 @@ def test_perfect_entries_have_black_maps(found, clip):
     none = {"values": np.zeros_like(found.entries[0].errors.values)}
     perfect = [replace(entry, errors=replace(entry.errors, **none)) for entry in found.entries]
     assert "<span>1 and more</span>" in maps_section(replace(found, entries=perfect), clip)
+
+
+def test_a_generator_of_motion_belongs_to_what_is_used_again(clip, out, small, portrait, portrait_file, tmp_path, monkeypatch):
+    """A portrait that moves by itself, or by another generator, is not the one that was asked for."""
+    trained = []
+
+    def train(clip, path, method, preset, size, seed, motion):
+        trained.append(motion)
+        return portrait
+
+    def save(place: Path, seed: int) -> str:
+        torch.manual_seed(seed)
+        motion = asset.load(asset.save(tmp_path / f"{seed}.safetensors", Generator(MOTION), {}))
+        made = methods.load(portrait_file)
+        made.voice = Speaker(made.voice, motion, 20, {"own": "voice", "other": "both"})
+        made.hearing = made.voice.hearing
+        made.save(place)
+        return motion.origin
+
+    monkeypatch.setattr(methods, "train", train)
+    origin = save(tmp_path / "a.portrait", 0)
+    settings, motion = Settings(motion=origin), tmp_path / "0.safetensors"
+    place = tmp_path / settings.file(CHOSEN[0])
+    assert place.name == f"rigged-gaussians-fast-256-0-{origin}.portrait"
+    shutil.copy(tmp_path / "a.portrait", place)
+    portrait_of(clip, tmp_path, CHOSEN[0], settings, motion, lambda _: None)
+    assert trained == []
+    save(place, 1)
+    portrait_of(clip, tmp_path, CHOSEN[0], settings, motion, lambda _: None)
+    shutil.copy(portrait_file, place)
+    portrait_of(clip, tmp_path, CHOSEN[0], settings, motion, lambda _: None)
+    assert trained == [motion, motion]
+
+
+def test_the_page_names_the_generator_of_motion(found, page, clip):
+    assert "generator of motion" not in page.text
+    moved = replace(found, settings=replace(found.settings, motion="0123abcd"))
+    assert "with the generator of motion 0123abcd" in as_html(moved, clip)
 
 
 def test_other_settings_or_another_clip_are_trained_again(clip, out, small, portrait, monkeypatch):

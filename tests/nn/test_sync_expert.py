@@ -16,8 +16,10 @@ from safetensors.torch import load_file, save_file
 from likeness.corpus import Corpus
 from likeness.displacement import MOUTH
 from likeness.errors import BadInput, MissingAsset, Refused
+from likeness.nn.generator.objective import Expert as Judge
 from likeness.nn.sync import asset
 from likeness.nn.sync.expert import Expert, heard, mouth_of, preset
+from likeness.nn.sync.loss import SyncLoss
 from likeness.nn.sync.material import (
     IGNORED,
     MATCHED,
@@ -186,6 +188,22 @@ def test_gradients_reach_the_mouth_and_weights_stay(expert):
     assert len(list(holder.parameters())) and list(
         expert.lips(expert.windows(mouth)).norm(dim=1).detach().round(decimals=4)
     ) == [1.0] * len(right)
+
+
+def test_as_a_loss_it_is_what_the_expert_says_of_every_window(expert):
+    said = [talkers.said(60, n) for n in (11, 12)]
+    moves = torch.from_numpy(np.stack([talkers.mouths(phones, n) for n, phones in enumerate(said)])).requires_grad_()
+    rows, usual = torch.from_numpy(np.stack(said)), (torch.zeros(2, 42), torch.ones(2, 42))
+    loss = SyncLoss(expert)
+    assert isinstance(loss, Judge) and loss.features == ("phones",) and loss.id == expert.id != ""
+    found = loss(moves, rows, *usual)
+    each = [expert.windows(heard({"phones": phones}, expert.settings)).flatten(1, 2) for phones in said]
+    mouths = [expert.windows(mouth_of(its)) for its in moves.detach()]
+    alone = torch.cat([-expert.log_probability(mouth, sound) for mouth, sound in zip(mouths, each)])
+    assert len(found) == 2 * (60 - expert.settings.frames + 1) and torch.allclose(found, alone, atol=1e-5)
+    assert loss(moves, rows.flip(0), *usual).mean() > found.mean() + 0.5
+    found.mean().backward()
+    assert moves.grad is not None and not moves.grad[:, :, : MOUTH.start].any() and bool(moves.grad[:, :, MOUTH].any())
 
 
 def test_the_papers_network():

@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from likeness import speech
 from likeness.corpus import Corpus
 from likeness.errors import BadInput, Refused
-from likeness.files import must_be_writable
+from likeness.files import must_be_ours
 from likeness.nn.generator import asset
 from likeness.nn.generator.batches import Batch, Course, Lane
 from likeness.nn.generator.model import Generator
@@ -111,13 +111,14 @@ def pretrain(
     """Learn a motion generator and write it to `out`; the run lives in `out`.run and goes on where it was when it was killed.
 
     validation: people to judge it by, who are not learned from; nobody: the corpus' own `val` or, where that is empty, `test`.
-    Under `torchrun` every process calls this with the same arguments; all return the same generator. Raises BadInput for a
-    corpus with too little in it, a number of processes that does not divide the lanes, and a place that cannot be written;
-    Refused where a run with other settings lies there.
+    Under `torchrun` every process calls this with the same arguments; all return the same generator, once it is written.
+    Raises BadInput for a corpus with too little in it, a number of processes that does not divide the lanes, and a place that
+    cannot be written; Refused where a run with other settings lies there, or a file that is no motion generator.
     """
     settings.check()
     corpus, out, lesson = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus), Path(out), settings.training
     _check(corpus, settings, expert, frozenset(validation))
+    must_be_ours(out, asset.read_header, "a motion generator")
     with joined() as ranks:
         if lesson.lanes % ranks.count:
             raise BadInput(f"{ranks.count} processes cannot share {lesson.lanes} lanes evenly: take a number that divides it.")
@@ -131,8 +132,8 @@ def pretrain(
         lanes = [Lane(corpus, course, number) for number in range(ranks.rank, lesson.lanes, ranks.count)]
         if not ranks.first:
             _learn(learner, lanes, ranks, None, None, expert)
+            ranks.wait()  # whoever called may read the file
             return _with(learner.best, learner)
-        must_be_writable(out)
         judged = Judged.of(corpus, settings.features, frozenset(validation))
         identity = _identity(corpus, settings, judged, expert)
         with Run(out.with_name(out.name + ".run"), identity, seed) as run:
@@ -140,6 +141,7 @@ def pretrain(
             _learn(learner, lanes, ranks, run, judged, expert)
             generator = _with(learner.best, learner)
             asset.save(out, generator, identity["corpus"] | {"validation": _told(generator, judged)})
+        ranks.wait()
         return generator
 
 

@@ -36,6 +36,11 @@ class Ranks:
             for name in sorted(tensors):
                 dist.broadcast(tensors[name], 0)
 
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.count > 1:
+            dist.barrier()
+
 
 @contextmanager
 def joined() -> Iterator[Ranks]:

@@ -53,7 +53,8 @@ class Track:
 
 
 def tracks(corpus: Corpus, split: Split, settings: Settings, seed: int = 0) -> list[Track]:
-    """Samples of a split, of each person at most an equal share of `settings.hours`, in stored order.
+    """Samples of a split, of each person at most an equal share of `settings.hours`: in stored order, or, where the split has
+    more than that, drawn by `seed`.
 
     Others than those that `wanted` says are left out.
     """

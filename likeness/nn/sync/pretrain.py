@@ -21,7 +21,7 @@ from torch import Tensor
 from likeness import speech
 from likeness.corpus import Corpus
 from likeness.errors import Refused
-from likeness.files import must_be_writable
+from likeness.files import must_be_ours
 from likeness.nn.sync import asset
 from likeness.nn.sync.expert import Expert, Settings
 from likeness.nn.sync.material import MATCHED, OTHER_SPEAKER, OTHER_TIME, SHIFTED, Draw, Track, must_suffice, tracks, wanted
@@ -46,10 +46,11 @@ def pretrain(
 
     A run that was killed goes on (OUT.run/). The components are chosen, and the chance that a wrong sound has measured, on
     the people that it learns from; with fewer than two others in `val` the trial has no detection.
-    Raises BadInput for too small a corpus, Refused for one whose features are made in another way.
+    Raises BadInput for too small a corpus, Refused for one whose features are made in another way, or where `out` is a file
+    that is no sync expert.
     """
     out = Path(out)
-    must_be_writable(out)
+    must_be_ours(out, asset.read_header, "a sync expert")
     other = [name for name in settings.features if corpus.recipes.get(name) != speech.recipe_id(name)]
     if other:
         raise Refused(f"{corpus.folder}: {', '.join(other)} made by another recipe than this likeness has. Make it again.")

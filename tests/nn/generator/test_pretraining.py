@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def test_batch_statistics_are_those_of_torch():
 
 
 CHILD = """
-import functools, os, sys
+import functools, os, sys, time
 from likeness.nn.generator import pretrain as module
 from tests.nn.generator.test_pretraining import SEVERAL
 kill = int(sys.argv[3])
@@ -139,7 +140,13 @@ def dying(learner, objective, batch, number, ranks, expert):
         os._exit(9)
     return step(learner, objective, batch, number, ranks, expert)
 module._step = dying
+save = module.asset.save
+def slow(*given):
+    time.sleep(2)
+    return save(*given)
+module.asset.save = slow
 module.pretrain(sys.argv[1], sys.argv[2], SEVERAL, seed=3)
+module.asset.read_header(sys.argv[2])  # every process may
 """
 
 
@@ -165,6 +172,9 @@ def test_two_processes_that_die_and_one_that_goes_on_learn_what_one_does(corpus,
     alone = pretrain(corpus, tmp_path / "alone.safetensors", SEVERAL, seed=3)
     assert set(together(corpus, tmp_path / "two.safetensors", kill=4)) == {9}
     assert not (tmp_path / "two.safetensors").exists()
+    shutil.copytree(tmp_path / "two.safetensors.run", tmp_path / "both.safetensors.run")
+    assert together(corpus, tmp_path / "both.safetensors", kill=-1) == [0, 0]
+    same(alone, asset.load(tmp_path / "both.safetensors"))
     resumed = pretrain(corpus, tmp_path / "two.safetensors", SEVERAL, seed=3)
     same(alone, resumed)
     same(alone, asset.load(tmp_path / "two.safetensors"))
