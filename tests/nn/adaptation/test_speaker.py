@@ -204,7 +204,10 @@ def test_a_portrait_file_carries_a_speaker(portrait, taught, tmp_path):
         assert torch.equal(again.listen(given), spoken.listen(given))
     projected = again.listen(replace(given, projection=1.0))
     assert projected.shape == (20, 8) and not torch.equal(projected, again.listen(given))
-    assert isinstance(methods.load(tmp_path / "alone.portrait").voice, Voice)
+    alone = methods.load(tmp_path / "alone.portrait")
+    assert isinstance(alone.voice, Voice)
+    with pytest.raises(BadInput, match="without a generator of motion"):
+        alone.listen(replace(given, temperature=0.5))
 
 
 def test_sizes_that_are_none_are_bad_input(taught):
