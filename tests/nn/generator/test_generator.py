@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import numpy as np
@@ -183,6 +183,8 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
         ({"more": 1}, BadInput, "lacks or adds"),
         ({"hearing": {}}, Refused, "another recipe"),
         ({"settings": {"width": 1 << 40}}, BadInput, "settings are not those"),
+        ({"settings": asdict(tiny(width=7.5))}, BadInput, "make no generator"),
+        ({"settings": asdict(tiny(norm="group"))}, BadInput, "make no generator"),
     ):
         with pytest.raises(kind, match=words):
             asset.load(rewritten(path, out, header=lambda held: held | changes))
