@@ -31,11 +31,12 @@ from likeness.nn.adaptation import postnet_train
 from likeness.nn.adaptation.distances import distances
 from likeness.nn.adaptation.person import Person, shown
 from likeness.nn.adaptation.postnet import CONTEXT
-from likeness.nn.adaptation.sound import Sound, columns, generic_sounds
+from likeness.nn.adaptation.sound import Sound, generic_sounds
 from likeness.nn.adaptation.speaker import Source, Speaker
 from likeness.nn.adaptation.speaker_train import Adaptation, closed_form, train_speaker
 from likeness.nn.adaptation.trial import Trial
 from likeness.nn.generator import Generator, asset, preset
+from likeness.nn.generator.hearing import sample_rows
 from likeness.nn.generator.pretrain import pretrain
 from likeness.nn.voice import HEARING, Family
 from likeness.nn.voice_train import BLOCKS, Lesson, correlation, opening
@@ -91,7 +92,7 @@ def jitter(rig: Rig, lips: torch.Tensor) -> float:
 def said_by(speaker: Speaker, sample: Sample, family: Family, source: Source) -> torch.Tensor:
     """Lips of a portrait to what somebody else said."""
     hearing = speaker.widest
-    heard = torch.cat([torch.from_numpy(columns(sample, name)) for name in hearing.features], dim=1)
+    heard = torch.from_numpy(sample_rows(sample, hearing.features))
     time, usual = len(sample["moves"]), Statistics.of(heard)
     stretch = hearing.window(heard, 0, time)
     return speaker.said(source, Heard(stretch, usual.mean, usual.std, torch.ones(time), family), hearing)

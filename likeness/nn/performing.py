@@ -54,7 +54,13 @@ def training_frames(clip: Clip, hearing: Hearing) -> Int[np.ndarray, " frames"]:
 
 def spoken_lips(voice: Voice | Speaker, rig: Rig, heard: Heard, own: Manifold | None = None) -> Float[Tensor, "time lips"]:
     """Lip coefficients by sound, through the chain that all methods share (`likeness.nn.chain`): by `heard.projection` onto
-    what the person was seen to do (`own`), within what training showed, at rest in silence."""
+    what the person was seen to do (`own`), within what training showed, at rest in silence. Raises BadInput where motion shall
+    vary and no generator makes it."""
+    if heard.temperature and not isinstance(voice, Speaker):
+        raise BadInput(
+            "this portrait was trained without a generator of motion: nothing can vary. Leave temperature at 0, or train it "
+            "with --motion."
+        )
     return settled(voice(heard), rig, heard.activity, own, heard.projection)
 
 
@@ -86,12 +92,12 @@ class Performer(Portrait):
 
     def listen(self, heard: Heard) -> Float[Tensor, "time cond"]:
         """Sound to lip coefficients, at rest in silence; without a voice to codes of speech, which know neither rest nor
-        amplitude: raises BadInput where another amplitude is asked for."""
+        amplitude: raises BadInput where another amplitude, a projection or a temperature is asked for."""
         if self.voice is None:
-            if heard.amplitude != 1 or heard.projection:
+            if heard.amplitude != 1 or heard.projection or heard.temperature:
                 raise BadInput(
-                    "this portrait moves by sound itself: it knows neither amplitude nor projection. Leave them at 1 and 0, "
-                    "or use another preset."
+                    "this portrait moves by sound itself: it knows no amplitude, projection or temperature. Leave them at 1, 0 "
+                    "and 0, or use another preset."
                 )
             with torch.no_grad():
                 return self.hear(heard.features)

@@ -14,6 +14,7 @@ from likeness.audio import ROWS_PER_FRAME, Hearing
 from likeness.clip import Clip
 from likeness.corpus import Corpus
 from likeness.nn.adaptation.person import flat
+from likeness.nn.generator.hearing import sample_rows
 from likeness.nn.generator.model import Generator
 from likeness.nn.voice import HEARING
 from likeness.nn.voice_train import silences
@@ -71,14 +72,8 @@ def generic_sounds(
     longer on both sides."""
     found: list[Tensor] = []
     for sample in corpus.stream("train", points=68, seed=seed, epochs=1):
-        rows = [torch.from_numpy(columns(sample, name)) for name in generator.hearing.features]
-        heard = torch.cat(rows, dim=1)
+        heard = torch.from_numpy(sample_rows(sample, generator.hearing.features))
         found.append(_moves(generator, heard, Statistics.of(heard), more, temperature))
         if sum(len(moves) - 2 * more for moves in found) >= frames:
             break
     return found
-
-
-def columns(sample: dict, name: str) -> np.ndarray:
-    """A feature of a sample; the corpus calls pitch f0 and holds it without a second axis."""
-    return sample["f0"][:, None] if name == "pitch" else sample[name]

@@ -30,7 +30,7 @@ from likeness.nn.generator import asset
 from likeness.nn.generator.model import Generator
 from likeness.nn.voice import FAMILIES, HEARING, Family, Voice
 from likeness.nn.voice_train import Lesson, train_voice
-from likeness.rig import LIP_COEFFICIENTS, Rig
+from likeness.rig import Rig
 from likeness.run import Run
 
 STAGE = "adaptation"
@@ -154,10 +154,13 @@ def _postnet(
     return postnet_train.train_postnet(track, sounds or own, run, settings.postnet)[0]
 
 
-def _unseen(net: PostNet, track: postnet_train.Track, lesson: Lesson) -> Float[Tensor, "judged lips"]:
-    """What a post-net makes of the judged frames that it was validated on; NaN for those that it learned from."""
+def _unseen(net: PostNet, track: postnet_train.Track, lesson: Lesson) -> Float[Tensor, "judged lips"] | None:
+    """What a post-net makes of the judged frames that it was validated on; NaN for those that it learned from. None where it
+    was validated on other scenes, whose frames are not judged."""
     frames = np.flatnonzero(lesson.judged)
     kept = torch.from_numpy(np.isin(frames, track.person.frames[track.split()[1]]))
+    if not bool(kept.any()):
+        return None
     with torch.no_grad():
         lips = track.person.reading(net(track.generic[None])[0])[torch.from_numpy(frames)]
-    return torch.where(kept[:, None], lips, torch.nan) if len(lips) else lips.new_zeros(0, LIP_COEFFICIENTS)
+    return torch.where(kept[:, None], lips, torch.nan)

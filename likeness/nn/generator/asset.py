@@ -51,8 +51,10 @@ def load(path: str | os.PathLike) -> Generator:
     try:
         with torch.device("meta"):  # shapes alone: a foreign header must not ask for memory
             generator = Generator(from_dictionary(header["settings"]))
-    except (LikenessError, RuntimeError) as error:
+    except LikenessError as error:
         raise BadInput(f"{path}: {error}") from error
+    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+        raise BadInput(f"{path}: its settings make no generator ({error}). Copy or pretrain it again.") from error
     if header["hearing"] != _heard(generator):
         raise Refused(f"{path}: hears speech features by another recipe than this likeness. Pretrain it again.")
     expected = {name: (tuple(value.shape), value.dtype) for name, value in generator.state_dict().items()}

@@ -28,7 +28,7 @@ from likeness.speech import BANDS, FLOOR, PROBABILITY_FLOOR, RECIPES, Statistics
 SHORTEST_SILENCE, LONGEST_SILENCE = 12, 40
 """Frames. Real mouths stay open in shorter pauses."""
 QUIET_DB = (-100.0, -35.0)
-"""Against the sample's loudest rows."""
+"""Against the crop's loudest rows."""
 GLIDE = (0.5, 0.7)
 """What is left of the way a frame later, into silence and out of it, as `likeness.audio` closes and opens a mouth."""
 BUFFER = 16

@@ -111,9 +111,9 @@ def pretrain(
     """Learn a motion generator and write it to `out`; the run lives in `out`.run and goes on where it was when it was killed.
 
     validation: people to judge it by, who are not learned from; nobody: the corpus' own `val` or, where that is empty, `test`.
-    Under `torchrun` every process calls this with the same arguments; all return the same generator, once it is written.
+    Under `torchrun` every process calls this with the same arguments; all return the same generator, when the file is there.
     Raises BadInput for a corpus with too little in it, a number of processes that does not divide the lanes, and a place that
-    cannot be written; Refused where a run with other settings lies there, or a file that is no motion generator.
+    cannot be written; Refused where a run with other settings or another seed lies there, or a file that is no motion generator.
     """
     settings.check()
     corpus, out, lesson = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus), Path(out), settings.training
@@ -122,6 +122,10 @@ def pretrain(
     with joined() as ranks:
         if lesson.lanes % ranks.count:
             raise BadInput(f"{ranks.count} processes cannot share {lesson.lanes} lanes evenly: take a number that divides it.")
+        judged = None
+        if ranks.first:
+            must_be_writable(out)
+            judged = Judged.of(corpus, settings.features, frozenset(validation))
         torch.manual_seed(seed)  # the first weights; every process has the same
         generator, recalls = Generator(settings), None
         if settings.keys:
@@ -130,18 +134,17 @@ def pretrain(
         hears = expert.features if expert else ()
         course = Course(settings, generator.hearing, seed, frozenset(validation), hears, recalls)
         lanes = [Lane(corpus, course, number) for number in range(ranks.rank, lesson.lanes, ranks.count)]
-        if not ranks.first:
+        if judged is None:
             _learn(learner, lanes, ranks, None, None, expert)
-            ranks.wait()  # whoever called may read the file
+            ranks.meet()  # the first one is still measuring and writing
             return _with(learner.best, learner)
-        judged = Judged.of(corpus, settings.features, frozenset(validation))
-        identity = _identity(corpus, settings, judged, expert)
+        identity = _identity(corpus, settings, seed, judged, expert)
         with Run(out.with_name(out.name + ".run"), identity, seed) as run:
             learner.restore(run.resumed)
             _learn(learner, lanes, ranks, run, judged, expert)
             generator = _with(learner.best, learner)
             asset.save(out, generator, identity["corpus"] | {"validation": _told(generator, judged)})
-        ranks.wait()
+        ranks.meet()
         return generator
 
 
@@ -164,7 +167,7 @@ def _check(corpus: Corpus, settings: Settings, expert: Expert | None, without: f
         )
 
 
-def _identity(corpus: Corpus, settings: Settings, judged: Judged, expert: Expert | None) -> dict[str, Any]:
+def _identity(corpus: Corpus, settings: Settings, seed: int, judged: Judged, expert: Expert | None) -> dict[str, Any]:
     """What a run and its result are of."""
     people = sorted({sample["speaker"] for sample in judged.samples})
     hours = {split: round(corpus.hours(split), 4) for split in ("train", "val", "test")}
@@ -175,7 +178,7 @@ def _identity(corpus: Corpus, settings: Settings, judged: Judged, expert: Expert
         "judged": judged.split,
         "judged_by": people,
     }
-    return {"settings": asdict(settings), "corpus": of, "expert": expert.id if expert else None}
+    return {"settings": asdict(settings), "seed": seed, "corpus": of, "expert": expert.id if expert else None}
 
 
 def _learn(

@@ -30,16 +30,16 @@ class Ranks:
             dist.all_reduce(value)
         return value
 
+    def meet(self) -> None:
+        """Go on when everybody is here."""
+        if self.count > 1:
+            dist.barrier()
+
     def share(self, tensors: dict[str, Tensor]) -> None:
         """The first process' values for everybody, in place; all have the same names and shapes."""
         if self.count > 1:
             for name in sorted(tensors):
                 dist.broadcast(tensors[name], 0)
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.count > 1:
-            dist.barrier()
 
 
 @contextmanager

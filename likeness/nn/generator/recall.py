@@ -3,7 +3,7 @@
 It is the likeliest motion, and the variational network varies around it. Of people left out (21 in three folds, 13 minutes of
 corpus) the network alone opened lips with r .476, this alone .551: with few people a network learns them by heart, and a
 kernel answers from what is near.
-It is solved in closed form, from frames of as many people as there are, and is the same every time.
+It is solved in closed form, from FRAMES frames at most, whatever the corpus, and is the same every time.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Recall(nn.Module):
 
 def solved(corpus: Corpus, settings: Settings, seed: int, without: frozenset[str]) -> tuple[Recall, list[Recall]]:
     """Of everybody; and of everybody but each `group` of people: what a network learns beside a recall has to be what is left
-    of people whom the recall has not met."""
+    of people whom the recall has not met. (Where one group is everybody there are no strangers: it is met.)"""
     parts = sorted(_parts(corpus, settings, seed, without), key=lambda part: part.name)
     others = []
     few = replace(settings, keys=max(1, settings.keys // FEWER))

@@ -21,7 +21,7 @@ from likeness.speech import Statistics
 
 PARTS = {"mouth": MOUTH, "jaw": JAW, "eyes": EYES, "brows": BROWS}
 MOST_FRAMES = 15_000
-"""Held in memory: ten minutes, 12 MB."""
+"""Held in memory: ten minutes, 12 MB of motion and 29 MB of mel and phones."""
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,16 @@ def test_without_an_asset_there_is_the_voice_alone(taught, tmp_path):
     assert torch.equal(voice.calibration, again.calibration) and torch.equal(voice.calibration, speaker.voice.calibration)
 
 
+def test_a_post_net_that_other_scenes_validate_is_not_judged(tmp_path):
+    clip = made_clip(tmp_path / "c", [(0, 400), (400, 520)], [])
+    rig = Rig.fit(clip.motion[torch.from_numpy(clip.train)])
+    quick = postnet_train.Settings(steps=1, every=1, batch=2, frames=8, warm_up=1)
+    with Run(tmp_path / "run", {}) as run:
+        speaker = train_speaker(clip, rig, clip.train, run, Standin(SMALL), Adaptation(postnet=quick))
+    assert speaker.postnet is not None and speaker.chosen["own"] != "postnet"
+    assert "own_ridge_r" in (told := (tmp_path / "run/log.jsonl").read_text()) and "own_postnet_r" not in told
+
+
 def test_a_portrait_file_carries_a_speaker(portrait, taught, tmp_path):
     """And one with a voice alone is read as before."""
     torch.manual_seed(0)
@@ -204,7 +214,10 @@ def test_a_portrait_file_carries_a_speaker(portrait, taught, tmp_path):
         assert torch.equal(again.listen(given), spoken.listen(given))
     projected = again.listen(replace(given, projection=1.0))
     assert projected.shape == (20, 8) and not torch.equal(projected, again.listen(given))
-    assert isinstance(methods.load(tmp_path / "alone.portrait").voice, Voice)
+    alone = methods.load(tmp_path / "alone.portrait")
+    assert isinstance(alone.voice, Voice)
+    with pytest.raises(BadInput, match="without a generator of motion"):
+        alone.listen(replace(given, temperature=0.5))
 
 
 def test_sizes_that_are_none_are_bad_input(taught):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import numpy as np
@@ -183,6 +183,9 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
         ({"more": 1}, BadInput, "lacks or adds"),
         ({"hearing": {}}, Refused, "another recipe"),
         ({"settings": {"width": 1 << 40}}, BadInput, "settings are not those"),
+        # Where types are checked, as here, they are not even read.
+        ({"settings": asdict(tiny()) | {"width": 7.5}}, BadInput, "make no generator|cannot be read"),
+        ({"settings": asdict(tiny()) | {"norm": "group"}}, BadInput, "make no generator|cannot be read"),
     ):
         with pytest.raises(kind, match=words):
             asset.load(rewritten(path, out, header=lambda held: held | changes))

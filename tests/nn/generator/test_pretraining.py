@@ -150,13 +150,13 @@ module.asset.read_header(sys.argv[2])  # every process may
 """
 
 
-def together(corpus: Path, out: Path, kill: int) -> list[int]:
-    """Two processes, which die before step `kill`; their exit codes."""
+def together(corpus: Path, out: Path, *more: str, program: str = CHILD) -> list[int]:
+    """Two processes at a program; their exit codes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", CHILD, str(corpus), str(out), str(kill)]
+    command = [sys.executable, "-c", program, str(corpus), str(out), *more]
     children = [subprocess.Popen(command, env=os.environ | place | {"RANK": str(rank)}) for rank in range(2)]
     return [child.wait(120) for child in children]
 
@@ -170,10 +170,10 @@ def same(one: Generator, two: Generator) -> None:
 
 def test_two_processes_that_die_and_one_that_goes_on_learn_what_one_does(corpus, tmp_path):
     alone = pretrain(corpus, tmp_path / "alone.safetensors", SEVERAL, seed=3)
-    assert set(together(corpus, tmp_path / "two.safetensors", kill=4)) == {9}
+    assert set(together(corpus, tmp_path / "two.safetensors", "4")) == {9}  # before that step
     assert not (tmp_path / "two.safetensors").exists()
     shutil.copytree(tmp_path / "two.safetensors.run", tmp_path / "both.safetensors.run")
-    assert together(corpus, tmp_path / "both.safetensors", kill=-1) == [0, 0]
+    assert together(corpus, tmp_path / "both.safetensors", "-1") == [0, 0]
     same(alone, asset.load(tmp_path / "both.safetensors"))
     resumed = pretrain(corpus, tmp_path / "two.safetensors", SEVERAL, seed=3)
     same(alone, resumed)
@@ -184,6 +184,30 @@ def test_two_processes_that_die_and_one_that_goes_on_learn_what_one_does(corpus,
     assert (
         other.moves(stretch, rows.mean(0), rows.std(0)) - alone.moves(stretch, rows.mean(0), rows.std(0))
     ).abs().max() > 1e-4
+
+
+TOGETHER = """
+import sys, time
+from pathlib import Path
+from likeness.corpus import Corpus
+from likeness.methods import geneface
+from likeness.nn.generator import asset, settings
+from tests.nn.generator.people import tiny
+settings.PRESETS["fast"] = tiny(keys=60, ears=("phones",))
+save = asset.save
+def late(*given):
+    time.sleep(2)
+    return save(*given)
+asset.save = late
+geneface.pretrain(Corpus.open(sys.argv[1]), Path(sys.argv[2]), "fast", 3)
+"""
+
+
+def test_two_processes_end_when_the_file_is_there(corpus, tmp_path):
+    """Beside a recall, as the preset `fast` has one; every process reads the figures in the file when it is done."""
+    alone = pretrain(corpus, tmp_path / "alone.safetensors", tiny(keys=60, ears=("phones",)), seed=3)
+    assert together(corpus, tmp_path / "two.safetensors", program=TOGETHER) == [0, 0]
+    same(alone, asset.load(tmp_path / "two.safetensors"))
 
 
 def test_a_run_goes_on_bit_for_bit_and_keeps_its_best(corpus, tmp_path, monkeypatch):
@@ -212,6 +236,8 @@ def test_a_run_goes_on_bit_for_bit_and_keeps_its_best(corpus, tmp_path, monkeypa
     assert figures(cut, judged) == pytest.approx(told["validation"]["temperature 0"])
     with pytest.raises(Refused, match="other settings"):
         pretrain(corpus, tmp_path / "cut.safetensors", tiny(kl_weight=1.0))
+    with pytest.raises(Refused, match="other settings"):  # a finished one does not stand for another seed's
+        pretrain(corpus, tmp_path / "cut.safetensors", tiny(), seed=1)
 
 
 def _eager(begin):
