@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from likeness import speech
 from likeness.corpus import Corpus
 from likeness.errors import BadInput, Refused
-from likeness.files import must_be_ours
+from likeness.files import must_be_ours, must_be_writable
 from likeness.nn.generator import asset
 from likeness.nn.generator.batches import Batch, Course, Lane
 from likeness.nn.generator.model import Generator
