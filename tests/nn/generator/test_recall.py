@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from likeness.corpus import Corpus
 from likeness.errors import BadInput
-from likeness.nn.generator import Generator, asset
+from likeness.nn.generator import Generator, asset, recall
 from likeness.nn.generator.pretrain import pretrain
 from likeness.nn.generator.recall import OUT, REACH, Heard, Recall, group, solved
 from tests.nn.generator.people import features, make_corpus, tiny, woken
@@ -106,6 +106,16 @@ def test_a_recall_of_strangers_has_not_met_them(corpus):
     assert group("ann") not in {group("ben"), group("eve")}
     assert torch.equal(others[group("ann")].weights, without_ann.weights)
     assert len({recall.weights.sum().item() for recall in others}) > 1
+
+
+@given(st.lists(st.integers(1, 30_000), max_size=300))
+def test_everybody_has_a_say(frames):
+    level = recall.share(frames)
+    assert recall.OF_ONE[0] <= level <= recall.OF_ONE[1]
+    taken = sum(min(held, level) for held in frames)
+    more = sum(min(held, level + 1) for held in frames)
+    assert level == recall.OF_ONE[0] or taken <= recall.FRAMES
+    assert level == recall.OF_ONE[1] or more > recall.FRAMES
 
 
 def test_fewer_frames_than_keys_are_no_harm():
