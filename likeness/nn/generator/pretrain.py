@@ -113,7 +113,7 @@ def pretrain(
     validation: people to judge it by, who are not learned from; nobody: the corpus' own `val` or, where that is empty, `test`.
     Under `torchrun` every process calls this with the same arguments; all return the same generator, when the file is there.
     Raises BadInput for a corpus with too little in it, a number of processes that does not divide the lanes, and a place that
-    cannot be written; Refused where a run with other settings or another seed lies there, or a file that is no motion generator.
+    cannot be written; Refused where a run with other settings or another seed lies there, or a file of another kind.
     """
     settings.check()
     corpus, out, lesson = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus), Path(out), settings.training
