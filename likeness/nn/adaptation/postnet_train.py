@@ -95,7 +95,7 @@ class Training:
             "net": torch.optim.RMSprop(self.net.parameters(), settings.rate),
             "critic": torch.optim.RMSprop(self.critic.parameters(), settings.critic_rate),
         }
-        self.verdicts = torch.zeros(2, dtype=torch.float64)
+        self.verdicts = torch.full((2,), 0.5, dtype=torch.float64)  # undecided: whoever has done nothing is not blamed
         self.curve = torch.zeros(0, len(choice.COLUMNS), dtype=torch.float64)
         targets = torch.zeros(int(track.person.frames[-1]) + 1, dtype=torch.long) - 1
         targets[torch.from_numpy(track.person.frames[self.learned])] = torch.from_numpy(self.learned)

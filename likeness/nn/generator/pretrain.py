@@ -158,6 +158,11 @@ def _check(corpus: Corpus, settings: Settings, expert: Expert | None, without: f
         raise Refused(f"{corpus.folder}: its {', '.join(other)} was made by another recipe. Make the corpus again.")
     if lesson.sync_weight and expert is None:
         raise BadInput("sync_weight is set, but there is no sync expert. Give one, or leave the weight at 0.")
+    if lesson.sync_weight and not without and all(s.split == "train" for s in corpus.speakers.values()):
+        raise BadInput(
+            f"{corpus.folder}: the sync loss sets in by people who are not learned from, and there are none. Add people, or "
+            "name some for validation."
+        )
     people = {name: s for name, s in corpus.speakers.items() if s.split == "train" and name not in without}
     samples, frames = sum(s.samples for s in people.values()), sum(s.frames for s in people.values())
     if samples < lesson.lanes:

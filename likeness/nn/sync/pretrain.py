@@ -57,7 +57,8 @@ def pretrain(
     held = tracks(corpus, "train", settings, seed)
     must_suffice(held, str(corpus.folder))
     about = provenance(corpus, settings, held)
-    with Run(out.with_name(out.name + ".run"), {"rule": RULE, **asdict(settings), "corpus": about}, seed, keep_every_s) as run:
+    identity = {"rule": RULE, "seed": seed, **asdict(settings), "corpus": about}
+    with Run(out.with_name(out.name + ".run"), identity, seed, keep_every_s) as run:
         expert = train(held, settings, run)
         expert.chance = chance(expert, held, seed)
         judged = trial([(expert, track) for track in tracks(corpus, "val", settings, seed)])
