@@ -133,7 +133,7 @@ def train(
     preset: AnyPreset = "fast",
     size: Size = 256,
     seed: Seed = 0,
-    start: Annotated[Path | None, arg(help="Portrait to begin from, where the method can (radnerf).")] = None,
+    start: Annotated[Path | None, arg(help="Portrait to begin from, where the method can (radnerf, geneface).")] = None,
     motion: Annotated[
         Path | None, arg(help="Generator of motion that shall speak for the person, too (likeness pretrain geneface).")
     ] = None,
