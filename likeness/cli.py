@@ -32,10 +32,10 @@ app = tyro.extras.SubcommandApp()
 study = tyro.extras.SubcommandApp()
 Preset = Annotated[Literal["fast", "standard"], arg(help="fast: minutes. standard: more Gaussians, three times the steps.")]
 AnyPreset = Annotated[
-    Literal["fast", "standard", "paper"],
+    Literal["fast", "standard", "paper", "rad"],
     arg(
         help="fast: minutes. standard: more Gaussians, three times the steps. paper: a published method as it was published, "
-        "which takes hours."
+        "which takes hours. rad: of geneface, its published renderer on RAD-NeRF's kernels, likewise."
     ),
 ]
 Size = Annotated[Literal[256, 512], arg(help="Side of the picture in pixels.")]
