@@ -12,6 +12,7 @@ import torch
 from likeness.errors import BadInput
 from likeness.nn.vanilla import VanillaHead, VanillaTorso, course, training
 from likeness.nn.vanilla.training import train_vanilla_head, train_vanilla_torso
+from likeness.portrait import below
 from likeness.run import Run
 from tests.box import BEHIND, CAMERA, TINY, BoxLesson, ClothLesson, pose_of
 
@@ -52,7 +53,8 @@ def test_what_moves_the_face_changes_it(trained):
 
 def test_a_head_comes_back_from_its_state(trained):
     head, _ = trained
-    again = VanillaHead.restored(TINY, head.named())
+    again = VanillaHead(TINY)
+    again.load_state_dict(head.state_dict())
     assert torch.equal(drawn(again, 1), drawn(head, 1))
 
 
@@ -128,7 +130,8 @@ def test_a_cloth_is_learned_and_keeps_the_head(tmp_path):
     with Run(tmp_path, {}) as run:
         torso = train_vanilla_torso(lesson, replace(TINY, torso_steps=200, trial=120), run)
         assert torch.equal(run.resumed["voice.keys"], torch.ones(1))
-        restored = VanillaTorso.restored(TINY, run.resumed)
+        restored = VanillaTorso(TINY)
+        restored.load_state_dict(below("vanilla_torso.net.", run.resumed))
     nothing = torch.zeros(24, 24, 3), torch.zeros(24, 24)
     rgb, alpha = torso.over(nothing, pose_of(2), torch.zeros(8), CAMERA)
     picture = rgb + (1 - alpha[..., None]) * BEHIND
