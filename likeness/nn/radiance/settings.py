@@ -123,7 +123,9 @@ class Settings:
             raise ValueError(f"ambient is {self.ambient}; the coordinate of speech has 1 to 3 numbers")
         counts = (self.batch, self.rays, self.most, self.occupancy_every, self.outside_every, self.average_every, self.hidden)
         if min(counts) < 1 or not 0 < self.step < 1:
-            raise ValueError("batch, rays, most and what is done every so many steps count from 1; step lies between 0 and 1")
+            raise ValueError(
+                "batch, rays, most, hidden and what is done every so many steps count from 1; step is between 0 and 1"
+            )
         if self.space not in ("planes", "grid"):
             raise ValueError(f"space is {self.space!r}; there are planes and grid")
         if self.speech not in ("attention", "ambient"):
