@@ -52,7 +52,7 @@ def test_training_goes_on_from_there(known, lesson, tmp_path):
     errors = {}
     for name, begin in (("from nothing", None), ("from a portrait", beginning(known, config))):
         with Run(tmp_path / name, {}, keep_every_s=1e9) as run, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stages, "SETTLED", 1)
+            patch.setattr(stages, "settle", lambda head, lesson: None)
             logged: list[dict] = []
             patch.setattr(run, "log", lambda **values: logged.append(values))
             mine = Lesson(lesson.clip, lesson.rig, lesson.frames, config, run, perceptual_loss("laplacian"))
