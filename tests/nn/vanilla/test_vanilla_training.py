@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +20,10 @@ from tests.box import BEHIND, CAMERA, TINY, BoxLesson, ClothLesson, pose_of
 SHORT = replace(TINY, steps=9, smooth_from=6, trial=5, rays=16)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def whole_precision() -> Iterator[None]:
+@pytest.fixture
+def whole_precision(monkeypatch) -> None:
     """Networks this small take twice as long in half precision, and learn the same on any processor without it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(precision, "_halves", lambda: False)
-        yield
+    monkeypatch.setattr(precision, "_halves", lambda: False)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +109,7 @@ def blind(dead: int):
     return Blind
 
 
-def test_a_beginning_that_learns_nothing_is_made_anew(tmp_path, monkeypatch):
+def test_a_beginning_that_learns_nothing_is_made_anew(tmp_path, monkeypatch, whole_precision):
     monkeypatch.setattr(training, "VanillaHead", blind(1))
     settings = replace(TINY, steps=41, trial=40, rays=64)
     with Run(tmp_path, {}, seed=3) as run:  # after seeds 1 and 2 a new beginning is blind by itself
@@ -131,7 +128,7 @@ def test_where_nothing_is_ever_learned_it_is_said(tmp_path, monkeypatch):
         train_vanilla_head(BoxLesson(settings), settings, run)
 
 
-def test_a_cloth_is_learned_and_keeps_the_head(tmp_path):
+def test_a_cloth_is_learned_and_keeps_the_head(tmp_path, whole_precision):
     settings = replace(TINY, torso_steps=70, trial=60, rays=64)
     lesson = ClothLesson(settings)
     for net in (lesson.head.coarse, lesson.head.fine):
