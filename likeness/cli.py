@@ -32,10 +32,10 @@ app = tyro.extras.SubcommandApp()
 study = tyro.extras.SubcommandApp()
 Preset = Annotated[Literal["fast", "standard"], arg(help="fast: minutes. standard: more Gaussians, three times the steps.")]
 AnyPreset = Annotated[
-    Literal["fast", "standard", "paper"],
+    Literal["fast", "standard", "paper", "rad"],
     arg(
         help="fast: minutes. standard: more Gaussians, three times the steps. paper: a published method as it was published, "
-        "which takes hours."
+        "which takes hours. rad: of geneface, its published renderer on RAD-NeRF's kernels, likewise."
     ),
 ]
 Size = Annotated[Literal[256, 512], arg(help="Side of the picture in pixels.")]
@@ -137,7 +137,7 @@ def train(
     preset: AnyPreset = "fast",
     size: Size = 256,
     seed: Seed = 0,
-    start: Annotated[Path | None, arg(help="Portrait to begin from, where the method can (radnerf).")] = None,
+    start: Annotated[Path | None, arg(help="Portrait to begin from, where the method can (radnerf, geneface).")] = None,
     motion: Annotated[
         Path | None, arg(help="Generator of motion that shall speak for the person, too (likeness pretrain geneface).")
     ] = None,

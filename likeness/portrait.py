@@ -129,8 +129,8 @@ class Portrait(nn.Module, ABC):
     def maps(self, cond: Float[Tensor, "1 *cond"] | None, motion: Motion) -> dict[str, Float[Tensor, "height width"]]:
         """What a method knows of each pixel of one frame besides its colour, by name; without conditioning, the mean."""
         raise BadInput(
-            f"a portrait of {self.method.replace('_', '-')} has no attention to show. Train one with talking-gaussian, radnerf "
-            "or geneface."
+            f"a portrait of {self.method.replace('_', '-')} has no attention to show. Train one with talking-gaussian, or "
+            "radnerf or geneface by a preset other than geneface's paper."
         )
 
     def on(self, stage: Stage) -> Portrait:
@@ -140,14 +140,14 @@ class Portrait(nn.Module, ABC):
         if wanted is not None and not lights:
             raise BadInput(
                 f"a portrait of {self.method.replace('_', '-')} has one appearance only. Leave it at mean; portraits of "
-                "radnerf and geneface know the light of each frame that they were trained on."
+                "radnerf and geneface (but for its preset paper) know the light of each frame that they were trained on."
             )
         if wanted is not None and not 0 <= wanted < lights:
             raise BadInput(f"there is no appearance {wanted}: the portrait was trained on the frames 0 to {lights - 1}.")
         if stage.quick and not self.has_quick_way:
             raise BadInput(
                 f"this portrait of {self.method.replace('_', '-')} has no quicker way to be drawn. Leave quick out; "
-                "portraits of geneface, and of radnerf whose lips the rig moves, have one."
+                "portraits of radnerf and geneface by the presets fast and standard have one."
             )
         other = copy(self)
         other.stage = stage

@@ -17,12 +17,14 @@ from likeness.methods.geneface.lesson import Lesson
 from likeness.methods.geneface.model import Model
 from likeness.methods.geneface.near import around
 from likeness.methods.geneface.paper import PaperConfig, PaperModel, train_paper
+from likeness.methods.geneface.start import beginning, take_over
 from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
 from likeness.nn.generator import asset, settings
 from likeness.nn.generator import pretrain as generator
 from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.performing import finish, stage_of, training_frames
 from likeness.nn.radiance import stages
+from likeness.nn.radiance.start import Beginning, begun_with
 from likeness.nn.sync.asset import in_place
 from likeness.nn.sync.loss import SyncLoss
 from likeness.nn.torso import Torso
@@ -33,24 +35,31 @@ __all__ = ["Config", "Model", "preset", "pretrain", "train"]
 
 
 def train(
-    clip: Clip, out: str | os.PathLike, config: Config | PaperConfig = Config(), motion: str | os.PathLike | None = None
+    clip: Clip,
+    out: str | os.PathLike,
+    config: Config | PaperConfig = Config(),
+    start: Model | PaperModel | None = None,
+    motion: str | os.PathLike | None = None,
 ) -> Model | PaperModel:
     """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
-    `motion`: a generator of motion (motion.safetensors) that shall speak for the person, too.
+    `start`: whose head to begin from, instead of from nothing. `motion`: a generator of motion (motion.safetensors) that shall
+    speak for the person, too.
 
-    Raises BadInput when the clip shows the face in under 100 training frames.
+    Raises BadInput when the clip shows the face in under 100 training frames, or `start` is built in another way or of the
+    preset `paper`.
     """
     out = Path(out)
+    begin = None if start is None else beginning(start, config)
     if isinstance(config, PaperConfig):
         return train_paper(clip, out, config, motion)
     generic = generator_of(motion)
     frames = training_frames(clip, learns_from(generic))
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
-    told = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generic)}
+    told = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generic), **begun_with(begin)}
     with Run(out.with_name(out.name + ".run"), told, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames)
-        head = _head(Lesson(clip, rig, frames, config, run, distance))
+        head = _head(Lesson(clip, rig, frames, config, run, distance), begin)
         voice = voice_of(clip, rig, frames, run, generic)
         model = Model(config, around(voice.hearing), head, voice)
         finish(model, rig, stage_of(clip, config.size, torso), out, run)
@@ -70,11 +79,13 @@ def pretrain(corpus: Corpus, out: Path, preset: str = "fast", seed: int = 0) -> 
     return asset.read_header(out)["provenance"]["validation"]
 
 
-def _head(lesson: Lesson) -> Head:
-    """All stages that are still to be done."""
+def _head(lesson: Lesson, begin: Beginning | None = None) -> Head:
+    """All stages that are still to be done; `begin` holds what a new head begins with."""
     head = stages.begin(Head, lesson)
     head.follow(lesson.rig)
     if not lesson.run.resumed:
         head.landmarks.measure(lesson.cond[torch.from_numpy(lesson.frames)])
+        if begin is not None:
+            take_over(head, begin)
     stages.learn(head, lesson)
     return head

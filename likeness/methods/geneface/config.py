@@ -7,6 +7,7 @@ from typing import Literal
 
 from likeness.methods.geneface.paper import PaperConfig
 from likeness.nn.radiance import Settings
+from likeness.nn.radiance.settings import PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -37,32 +38,4 @@ def preset(name: Literal["fast", "standard", "rad", "paper"], size: int = 256, s
         return replace(config, steps=30000, lip_steps=4500)
     if name != "rad":
         raise ValueError(f"there is no preset {name!r}: fast, standard, rad or paper")
-    return replace(
-        config,
-        space="grid",
-        speech="ambient",
-        hidden=128,
-        warped=False,
-        upper=False,
-        seeded=False,
-        culled=False,
-        step=0.02706,
-        most=16,
-        steps=200_000,
-        lip_steps=50_000,
-        coarse_steps=0,
-        rays=65536,
-        samples=2**31,
-        batch=1,
-        weighted=False,
-        grid_rate=5e-3,
-        network_rate=5e-4,
-        rate_end=0.1**0.8,
-        lip_rate_end=0.1,
-        averaged=0.95,
-        average_every=1000,
-        alpha_weight=0.0,
-        outside_weight=0.1,
-        outside_every=1,
-        noise=0.0,
-    )
+    return replace(config, **PUBLISHED, hidden=128, rate_end=0.1**0.8, lip_rate_end=0.1)

@@ -15,12 +15,13 @@ from likeness.methods.radnerf.layouts import LEAVE, recognise
 from likeness.methods.radnerf.lesson import Lesson
 from likeness.methods.radnerf.model import Model
 from likeness.methods.radnerf.original import adopt
-from likeness.methods.radnerf.start import Beginning, beginning, take_over
+from likeness.methods.radnerf.start import beginning, take_over
 from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
 from likeness.nn.audio_code import AudioCode, hearing
 from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.performing import finish, stage_of, training_frames
 from likeness.nn.radiance import stages
+from likeness.nn.radiance.start import Beginning, begun_with
 from likeness.nn.torso import Torso
 from likeness.nn.torso_field import TorsoField
 from likeness.rig import Rig
@@ -51,9 +52,7 @@ def train(
     hears = hearing(config.features) if by_sound else learns_from(generator)
     frames = training_frames(clip, hears)
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
-    settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generator)}
-    if begin is not None:
-        settings["start"] = begin.digest
+    settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generator), **begun_with(begin)}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames) if not config.torso_steps else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from likeness.nn.radiance import Settings
+from likeness.nn.radiance.settings import PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -44,32 +45,4 @@ def preset(name: Literal["fast", "standard", "paper"], size: int = 256, seed: in
         return replace(config, steps=30000, lip_steps=4500)
     if name != "paper":
         raise ValueError(f"there is no preset {name!r}: fast, standard or paper")
-    return replace(
-        config,
-        conditioning="sound",
-        space="grid",
-        speech="ambient",
-        warped=False,
-        upper=False,
-        seeded=False,
-        culled=False,
-        step=0.02706,
-        most=16,
-        steps=200_000,
-        lip_steps=50_000,
-        coarse_steps=0,
-        torso_steps=200_000,
-        rays=65536,
-        samples=2**31,
-        batch=1,
-        weighted=False,
-        grid_rate=5e-3,
-        network_rate=5e-4,
-        rate_end=0.1,
-        averaged=0.95,
-        average_every=1000,
-        alpha_weight=0.0,
-        outside_weight=0.1,
-        outside_every=1,
-        noise=0.0,
-    )
+    return replace(config, **PUBLISHED, conditioning="sound", torso_steps=200_000, rate_end=0.1)

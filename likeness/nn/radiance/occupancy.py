@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from likeness.clip import Clip
 from likeness.nn.placement import UNIT as PLACED
@@ -111,12 +110,11 @@ class Occupancy(nn.Module):
 
 def _spread(density: Float[Tensor, "x y z"]) -> Float[Tensor, "x y z"]:
     """The largest of a cell and its six neighbours."""
-    found = density
+    found, inner = density.clone(), CELLS - 1
     for axis in range(3):
-        kernel = [1, 1, 1]
-        kernel[axis] = 3
-        pad = [k // 2 for k in kernel]
-        found = torch.maximum(found, F.max_pool3d(density[None], tuple(kernel), 1, tuple(pad))[0])
+        for here, there in ((0, 1), (1, 0)):
+            part = found.narrow(axis, here, inner)
+            torch.maximum(part, density.narrow(axis, there, inner), out=part)
     return found
 
 

@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from likeness.kernels import geometric
 
 SIZES = (256, 512)
+PUBLISHED: dict[str, Any] = {
+    "space": "grid",
+    "speech": "ambient",
+    "warped": False,
+    "upper": False,
+    "seeded": False,
+    "culled": False,
+    "step": 0.02706,
+    "most": 16,
+    "steps": 200_000,
+    "lip_steps": 50_000,
+    "coarse_steps": 0,
+    "rays": 65536,
+    "samples": 2**31,
+    "batch": 1,
+    "weighted": False,
+    "grid_rate": 5e-3,
+    "network_rate": 5e-4,
+    "averaged": 0.95,
+    "average_every": 1000,
+    "alpha_weight": 0.0,
+    "outside_weight": 0.1,
+    "outside_every": 1,
+    "noise": 0.0,
+}
+"""What RAD-NeRF's published settings say of the head, and GeneFace's alike."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +123,9 @@ class Settings:
             raise ValueError(f"ambient is {self.ambient}; the coordinate of speech has 1 to 3 numbers")
         counts = (self.batch, self.rays, self.most, self.occupancy_every, self.outside_every, self.average_every, self.hidden)
         if min(counts) < 1 or not 0 < self.step < 1:
-            raise ValueError("batch, rays, most and what is done every so many steps count from 1; step lies between 0 and 1")
+            raise ValueError(
+                "batch, rays, most, hidden and what is done every so many steps count from 1; step is between 0 and 1"
+            )
         if self.space not in ("planes", "grid"):
             raise ValueError(f"space is {self.space!r}; there are planes and grid")
         if self.speech not in ("attention", "ambient"):

@@ -6,14 +6,13 @@ Nothing here knows a method. What a portrait of these does, `cond` being [time, 
     head = train_vanilla_head(lesson, settings, run)
     torso = train_vanilla_torso(TorsoLesson(lesson, head), settings, run)
 
-    codes = head.follow(cond)            # a whole stretch; head.said(neighbours(...)) where only a part is there
+    codes = head.said(near)              # of frames with their `neighbours`
     seen = head.picture(pose, codes[t], camera)              # rgb, premultiplied, and alpha
     seen = torso.over(seen, pose, codes[t], camera)          # likewise, of head and torso: the portrait's layer
 
 Both are modules whose tensors go into the portrait file with the module's own; `VanillaHead(settings)` and
-`VanillaTorso(settings)` are blank ones, for no more than the settings decides their sizes. `follow` looks at
-`Settings.around // 2` frames to both sides, so chunks show unless codes are made of the whole, or of a stretch that is longer
-by as much: let codes be what the portrait listens to.
+`VanillaTorso(settings)` are blank ones, for no more than the settings decides their sizes. A code hears `Settings.around // 2`
+frames to both sides: let these be what the portrait listens to, or chunks show.
 """
 
 from likeness.nn.vanilla.condition import neighbours

@@ -147,7 +147,7 @@ def _nothing_learned(name: str, settings: Settings, run: Run) -> BadInput:
     return BadInput(
         f"{run.folder}: {settings.beginnings} beginnings of {name} drew nothing better than the background after "
         f"{settings.trial} steps each. Look at the clip's report.html (is the face in the picture, is its pose known?); if it "
-        "is sound, allow more trial steps or train with another seed."
+        "is sound, delete this folder and train with another --seed, or in Python with more trial steps."
     )
 
 

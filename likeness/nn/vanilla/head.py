@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from likeness.camera import Camera, to_camera
-from likeness.nn.vanilla.condition import ConditionCode, neighbours
+from likeness.nn.vanilla.condition import ConditionCode
 from likeness.nn.vanilla.perceptron import Perceptron
 from likeness.nn.vanilla.rendering import CHUNK, Rays, Seen, all_rays, through
 from likeness.nn.vanilla.settings import Settings
-from likeness.portrait import below
-
-HEAD = "vanilla_head."
-"""What the names of its tensors begin with in a run's state."""
 
 
 class Geometry(NamedTuple):
@@ -48,26 +43,10 @@ class VanillaHead(nn.Module):
         self.register_buffer("span", torch.tensor([place.near, place.far]))
         self.register_buffer("window", torch.tensor(place.window))
 
-    @staticmethod
-    def restored(settings: Settings, state: Mapping[str, Tensor]) -> VanillaHead:
-        """From the state of a run in which `train_vanilla_head` was."""
-        head = VanillaHead(settings)
-        head.load_state_dict(below(HEAD + "net.", state))
-        return head
-
-    def named(self) -> dict[str, Tensor]:
-        """Its state for a run's checkpoint."""
-        return {f"{HEAD}net.{key}": value for key, value in self.state_dict().items()}
-
     @torch.no_grad()
     def said(self, near: Float[Tensor, "frames around inputs"]) -> Float[Tensor, "frames code"]:
         """Codes of frames, of what moves the face in each and its neighbours (`condition.neighbours`)."""
         return self.code(near, self.settings.smooths)
-
-    @torch.no_grad()
-    def follow(self, cond: Float[Tensor, "time inputs"]) -> Float[Tensor, "time code"]:
-        """Codes of a whole stretch; beyond its ends the edge stays."""
-        return self.said(neighbours(cond, torch.arange(len(cond), device=cond.device), self.settings.around))
 
     def look(self, rays: Rays, code: Float[Tensor, "_ code"], rng: np.random.Generator | None) -> tuple[Seen, Seen]:
         """By the coarse and the fine network; `rng` as in `rendering.through`."""

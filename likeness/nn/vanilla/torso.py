@@ -15,7 +15,6 @@ returns the result, head and torso in one, as its layer. The stage's torso is No
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -31,10 +30,7 @@ from likeness.nn.vanilla.head import in_chunks
 from likeness.nn.vanilla.perceptron import Perceptron
 from likeness.nn.vanilla.rendering import REACH, Rays, Seen, all_rays, through
 from likeness.nn.vanilla.settings import Settings
-from likeness.portrait import below
 
-TORSO = "vanilla_torso."
-"""What the names of its tensors begin with in a run's state."""
 POSE = 6
 COLOR = (3, 16, 32, 16)
 OPAQUE = 0.3  # of the background's weight, blurred: where it is less, the head hides the torso
@@ -101,17 +97,6 @@ class VanillaTorso(nn.Module):
         self.register_buffer("horizon", torch.tensor([place.horizon]))
         self.register_buffer("low", place.low.clone())
         self.register_buffer("high", place.high.clone())
-
-    @staticmethod
-    def restored(settings: Settings, state: Mapping[str, Tensor]) -> VanillaTorso:
-        """From the state of a run in which `train_vanilla_torso` was."""
-        torso = VanillaTorso(settings)
-        torso.load_state_dict(below(TORSO + "net.", state))
-        return torso
-
-    def named(self) -> dict[str, Tensor]:
-        """Its state for a run's checkpoint."""
-        return {f"{TORSO}net.{key}": value for key, value in self.state_dict().items()}
 
     def look(
         self,

@@ -15,11 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from likeness.nn.vanilla.course import PIECE, Course, Errors, errors_of, squared, taught
-from likeness.nn.vanilla.head import HEAD, VanillaHead
+from likeness.nn.vanilla.head import VanillaHead
 from likeness.nn.vanilla.lesson import Batch, Sight, TorsoBatch
 from likeness.nn.vanilla.settings import Settings
-from likeness.nn.vanilla.torso import TORSO, Place, VanillaTorso, joined
+from likeness.nn.vanilla.torso import Place, VanillaTorso, joined
 from likeness.run import Run
+
+HEAD, TORSO = "vanilla_head", "vanilla_torso"
+"""Stages, and what the names of their tensors begin with in a run's state."""
 
 
 @runtime_checkable
@@ -69,8 +72,7 @@ def train_vanilla_head(lesson: Heads, settings: Settings, run: Run) -> VanillaHe
         rgb, alpha = head.picture(at.pose, head.said(at.near)[0], at.camera)
         return _side_by_side(at, rgb + (1 - alpha[..., None]) * at.behind)
 
-    name = HEAD.removesuffix(".")
-    course = Course(name, settings.steps, lambda: VanillaHead(settings, lesson.geometry), step, preview)
+    course = Course(HEAD, settings.steps, lambda: VanillaHead(settings, lesson.geometry), step, preview)
     return taught(course, settings, run).eval()
 
 
@@ -97,8 +99,7 @@ def train_vanilla_torso(lesson: Torsos, settings: Settings, run: Run) -> Vanilla
         rgb, alpha = torso.over(lesson.head.picture(at.pose, code, at.camera), at.pose, code, at.camera)
         return _side_by_side(at, rgb + (1 - alpha[..., None]) * at.behind)
 
-    name = TORSO.removesuffix(".")
-    course = Course(name, settings.torso_steps, lambda: VanillaTorso(settings, lesson.place), step, preview)
+    course = Course(TORSO, settings.torso_steps, lambda: VanillaTorso(settings, lesson.place), step, preview)
     return taught(course, settings, run).eval()
 
 

@@ -78,7 +78,7 @@ def test_every_variant_trains_is_saved_loaded_and_drawn(lesson, portrait, tmp_pa
     assert again.has_quick_way == (name == "fast") and again.lights == len(lesson.frames)
 
 
-def test_training_and_drawing_twice_are_the_same_bit_for_bit(lesson, tmp_path):
+def test_training_twice_is_the_same_bit_for_bit(lesson, tmp_path):
     one, two = (trained(lesson, CONFIGS["fast"], tmp_path / name).named() for name in ("one", "two"))
     assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 

@@ -69,12 +69,18 @@ def test_training_goes_on_from_there(known, lesson, tmp_path):
 def test_a_run_knows_what_it_began_with(known):
     begin, other = beginning(known, known.config), beginning(known, known.config)
     assert other.digest == begin.digest
-    other.parameters["appearance"][0, 0] += 1
+    other.known["appearance"][0, 0] += 1
     assert other.digest != begin.digest
 
 
 def test_what_is_built_in_another_way_is_named(known):
-    for name, value in (("speech", "ambient"), ("warped", False), ("plane_log2_rows", 3), ("features", ("mel",))):
+    for name, value in (
+        ("speech", "ambient"),
+        ("warped", False),
+        ("hidden", 32),
+        ("plane_log2_rows", 3),
+        ("features", ("mel",)),
+    ):
         with pytest.raises(BadInput, match=name):
             beginning(known, replace(known.config, **{name: value}))
 

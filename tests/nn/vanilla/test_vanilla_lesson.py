@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from likeness import mesh
-from likeness.nn.vanilla import HeadLesson, TorsoLesson, VanillaHead, VanillaTorso
+from likeness.nn.vanilla import HeadLesson, TorsoLesson, VanillaHead
 from likeness.nn.vanilla.training import train_vanilla_head, train_vanilla_torso
+from likeness.portrait import below
 from likeness.run import Run
 from tests.box import TINY
 
@@ -69,8 +70,9 @@ def test_head_and_torso_go_through_their_stages(lesson):
         assert float(rows.min()) >= SIZE / 2 and torch.equal(batch.rays.origins[0], canonical[:3, 3])
         torso = train_vanilla_torso(course, SETTINGS, run)
         assert run.done("vanilla_head") and run.done("vanilla_torso")
-        again = VanillaHead.restored(SETTINGS, run.resumed), VanillaTorso.restored(SETTINGS, run.resumed)
+    for name, net in (("vanilla_head", head), ("vanilla_torso", torso)):
+        kept = below(f"{name}.net.", run.resumed)
+        assert kept.keys() == net.state_dict().keys()
+        assert all(torch.equal(value, kept[key]) for key, value in net.state_dict().items())
     at, code = course.sight(0)
-    for one, other in zip((head, torso), again):
-        assert all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
     assert at.color.shape == (32, 32, 3) and code.shape == (SETTINGS.code,)

@@ -16,7 +16,7 @@ from likeness.nn.vanilla import Settings, VanillaHead, VanillaTorso, neighbours
 from likeness.nn.vanilla.condition import ConditionCode
 from likeness.nn.vanilla.perceptron import Perceptron
 from likeness.nn.vanilla.rendering import REACH, Rays, gathered, spread, through
-from tests.box import TINY, BoxLesson
+from tests.box import TINY
 
 SPAN = torch.tensor([0.5, 0.8])
 
@@ -89,13 +89,6 @@ def test_beyond_the_ends_the_edge_stays(length, around):
     near = neighbours(cond, torch.arange(length), around)[..., 0]
     wanted = [[min(max(t + k - around // 2, 0), length - 1) for k in range(around)] for t in range(length)]
     assert near.tolist() == wanted
-
-
-def test_codes_of_a_part_with_its_neighbours_are_those_of_the_whole():
-    head, cond = VanillaHead(TINY, BoxLesson.geometry), torch.randn(9, 6)
-    whole = head.follow(cond)
-    part = head.said(neighbours(cond, torch.arange(4, 7), TINY.around))
-    assert torch.allclose(whole[4:7], part, atol=1e-6)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40))
