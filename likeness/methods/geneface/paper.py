@@ -19,7 +19,7 @@ from torch import Tensor
 
 from likeness.audio import Hearing
 from likeness.clip import Clip, Motion
-from likeness.methods.geneface.landmarks import FRAMES, Landmarks
+from likeness.methods.geneface.landmarks import FRAMES, Landmarks, neighbours
 from likeness.methods.geneface.near import Near, around
 from likeness.nn.adaptation.speaker import Speaker, blank_voice, sizes_of
 from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
@@ -76,8 +76,7 @@ class PaperModel(Near):
     def render(self, cond: Float[Tensor, "time cond"], motion: Motion, state: None = None) -> tuple[Layer, None]:
         """Pictures of head and torso; no state is needed."""
         cond, upper = self.within(cond, motion)
-        rows = torch.cat([cond.unflatten(1, (FRAMES, LIP_COEFFICIENTS)), upper[:, None].expand(-1, FRAMES, -1)], 2)
-        codes, camera = self.head.said(self.landmarks(rows)), self.stage.camera
+        codes, camera = self.head.said(self.landmarks(faces(cond, upper))), self.stage.camera
         drawn = [
             self.torso.over(self.head.picture(pose, code, camera), pose, code, camera) for pose, code in zip(motion.pose, codes)
         ]
@@ -97,6 +96,11 @@ class PaperModel(Near):
         return cls(config, header_hearing(header), blank_voice(header["sizes"]["voice"]))
 
 
+def faces(cond: Float[Tensor, "time cond"], upper: Float[Tensor, "time upper"]) -> Float[Tensor, "time near values"]:
+    """The rig's values of FRAMES frames: of the lips their own, of the upper face those of the frame that is drawn."""
+    return torch.cat([cond.unflatten(1, (FRAMES, LIP_COEFFICIENTS)), upper[:, None].expand(-1, FRAMES, -1)], 2)
+
+
 def train_paper(clip: Clip, out: Path, config: PaperConfig, motion: str | os.PathLike | None) -> PaperModel:
     """As `geneface.train`."""
     generic = generator_of(motion)
@@ -108,7 +112,9 @@ def train_paper(clip: Clip, out: Path, config: PaperConfig, motion: str | os.Pat
         landmarks = Landmarks(config.clamp)
         landmarks.follow(rig)
         landmarks.measure(cond[torch.from_numpy(frames)])
-        lesson = HeadLesson(clip, frames, landmarks(cond), run.folder, config.size, config.renderers)
+        lips = cond[torch.from_numpy(neighbours(frames, tuple(clip.breaks))), :LIP_COEFFICIENTS].flatten(1)
+        near = landmarks(faces(lips, cond[torch.from_numpy(frames), LIP_COEFFICIENTS:]))
+        lesson = HeadLesson(clip, frames, near, run.folder, config.size, config.renderers)
         head = train_vanilla_head(lesson, config.renderers, run)
         torso = train_vanilla_torso(TorsoLesson(lesson, head), config.renderers, run)
         voice = voice_of(clip, rig, frames, run, generic)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from likeness.nn.vanilla.settings import Settings
@@ -14,13 +13,6 @@ LEAK = 0.02
 CONVOLUTIONS = (32, 32, 64, 64)
 HIDDEN = 64
 DEEPEST = 2 ** len(CONVOLUTIONS)  # frames that the convolutions fold into one
-
-
-def neighbours(cond: Float[Tensor, "time inputs"], frames: Int[Tensor, " frames"], around: int) -> Tensor:
-    """Rows of `around` frames round each of some, [frames around inputs]; beyond the ends the edge stays. In training and in
-    use alike: with zeros in training, as published, the first frames of a film are ones that were never seen."""
-    places = frames[:, None] + torch.arange(around, device=frames.device) - around // 2
-    return cond[places.clamp(0, len(cond) - 1)]
 
 
 class ConditionCode(nn.Module):
@@ -45,7 +37,7 @@ class ConditionCode(nn.Module):
         self.weigh = nn.Linear(settings.smooth, settings.smooth)
 
     def forward(self, near: Float[Tensor, "frames around inputs"], smooth: bool) -> Float[Tensor, "frames code"]:
-        """Codes of frames among their neighbours (`neighbours`): the frame's own, or with `smooth` a weighed mean of those
+        """Codes of frames among their neighbours: the frame's own, or with `smooth` a weighed mean of those
         round it."""
         if not smooth:
             first = self.smooth // 2

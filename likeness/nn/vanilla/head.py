@@ -45,7 +45,7 @@ class VanillaHead(nn.Module):
 
     @torch.no_grad()
     def said(self, near: Float[Tensor, "frames around inputs"]) -> Float[Tensor, "frames code"]:
-        """Codes of frames, of what moves the face in each and its neighbours (`condition.neighbours`)."""
+        """Codes of frames, of what moves the face in each and its neighbours."""
         return self.code(near, self.settings.smooths)
 
     def look(self, rays: Rays, code: Float[Tensor, "_ code"], rng: np.random.Generator | None) -> tuple[Seen, Seen]:

@@ -17,7 +17,6 @@ from likeness.camera import Camera, to_camera
 from likeness.clip import Clip
 from likeness.displacement import POINTS_68
 from likeness.nn.pictures import Pictures
-from likeness.nn.vanilla.condition import neighbours
 from likeness.nn.vanilla.head import Geometry, VanillaHead
 from likeness.nn.vanilla.rendering import Rays, Seen, pixel_rays
 from likeness.nn.vanilla.settings import Settings
@@ -68,18 +67,16 @@ class TorsoBatch(NamedTuple):
 class HeadLesson:
     """Rays of training frames through the crop round the head."""
 
-    def __init__(self, clip: Clip, frames: Int[np.ndarray, " frames"], cond: Float[Tensor, "time inputs"], run_folder: Path,
-                 size: int, settings: Settings) -> None:  # fmt: skip
-        """`cond`: what moves the face in every frame of the clip; `size` of the pictures, a side."""
+    def __init__(self, clip: Clip, frames: Int[np.ndarray, " frames"], near: Float[Tensor, "frames around inputs"],
+                 run_folder: Path, size: int, settings: Settings) -> None:  # fmt: skip
+        """`near`: what moves the face in each of the (rising) frames and its neighbours; `size` of the pictures, a side."""
         self.clip, self.frames, self.settings = clip, frames, settings
         self.pictures = Pictures(clip, frames, size, run_folder / f"pictures-{size}.raw", 1.0)
-        # Neighbours are of the frames' own scene: beyond a cut, the edge.
-        self.first, stop = int(frames[0]), int(frames[-1]) + 1
-        self.cond = cond[self.first : stop]
+        self._near = near
 
     def near(self, t: int) -> Float[Tensor, "1 around inputs"]:
         """What moves the face in a frame and its neighbours."""
-        return neighbours(self.cond, torch.tensor([t - self.first]), self.settings.around)
+        return self._near[np.searchsorted(self.frames, t)][None]
 
     @cached_property
     def geometry(self) -> Geometry:

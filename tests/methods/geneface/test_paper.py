@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from likeness import methods
-from likeness.methods.geneface import preset
+from likeness.methods.geneface import paper, preset
 from likeness.methods.geneface.paper import PaperConfig, PaperModel
 from likeness.nn.vanilla import Settings
 from likeness.rig import LIP_COEFFICIENTS
@@ -52,6 +53,24 @@ def test_landmarks_move_it(made, clip):
     other = cond + 1.0
     assert not torch.equal(made.render(cond, motion)[0].rgb, made.render(other, motion)[0].rgb)
     assert cond.shape == (1, 5 * LIP_COEFFICIENTS)
+
+
+def test_a_face_in_training_is_what_use_makes_of_it(made, clip, tmp_path, monkeypatch):
+    class Seen(Exception):
+        pass
+
+    def look(_, frames, near, *others):
+        raise Seen(frames, near)
+
+    monkeypatch.setattr(paper, "HeadLesson", look)
+    with pytest.raises(Seen) as seen:
+        paper.train_paper(clip, tmp_path / "b.portrait", made.config, None)
+    frames, near = seen.value.args
+    place = 2 + int(np.flatnonzero(frames[4:] - frames[:-4] == 4)[0])  # among frames that follow each other
+    follows = clip.motion[torch.from_numpy(frames[place - 2 : place + 3])]
+    rows = paper.faces(*made.within(made.follow(follows)[2:3], follows[2:3]))
+    assert torch.allclose(near[place], made.landmarks(rows)[0], atol=1e-4)
+    assert near[place, 0].ne(near[place, 4]).any()
 
 
 def test_codes_need_what_a_portrait_hears_of_lips():

@@ -21,7 +21,9 @@ SETTINGS = replace(TINY, rays=200, steps=2, torso_steps=2, trial=1)
 
 @pytest.fixture(scope="module")
 def lesson(clip, tmp_path_factory) -> HeadLesson:
-    return HeadLesson(clip, clip.train[::8], torch.randn(len(clip), 6), tmp_path_factory.mktemp("vanilla"), SIZE, SETTINGS)
+    frames = clip.train[::8]
+    near = torch.randn(len(frames), SETTINGS.around, 6)
+    return HeadLesson(clip, frames, near, tmp_path_factory.mktemp("vanilla"), SIZE, SETTINGS)
 
 
 def landmarks(lesson: HeadLesson) -> tuple[torch.Tensor, torch.Tensor]:

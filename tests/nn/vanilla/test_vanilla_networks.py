@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from likeness.nn.torso_field import frequencies
-from likeness.nn.vanilla import Settings, VanillaHead, VanillaTorso, neighbours
+from likeness.nn.vanilla import Settings, VanillaHead, VanillaTorso
 from likeness.nn.vanilla.condition import ConditionCode
 from likeness.nn.vanilla.perceptron import Perceptron
 from likeness.nn.vanilla.rendering import REACH, Rays, gathered, spread, through
@@ -81,14 +81,6 @@ def test_one_frame_of_its_own_hears_no_neighbour():
     other = near.clone()
     other[:, [0, 2]] += 1
     assert torch.equal(code(near, False), code(other, False)) and not torch.equal(code(near, True), code(other, True))
-
-
-@given(st.integers(1, 12), st.sampled_from([1, 3, 5]))
-def test_beyond_the_ends_the_edge_stays(length, around):
-    cond = torch.arange(length, dtype=torch.float32)[:, None]
-    near = neighbours(cond, torch.arange(length), around)[..., 0]
-    wanted = [[min(max(t + k - around // 2, 0), length - 1) for k in range(around)] for t in range(length)]
-    assert near.tolist() == wanted
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40))
