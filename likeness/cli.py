@@ -141,13 +141,14 @@ def train(
     motion: Annotated[
         Path | None, arg(help="Generator of motion that shall speak for the person, too (likeness pretrain geneface).")
     ] = None,
+    postnet: Annotated[bool, arg(help="With --motion: train GeneFace's adversarial post-net, too. Minutes.")] = False,
     json: Json = False,
 ) -> None:
     """Clip -> portrait file. A run that was cut off goes on where it was."""
     from likeness.methods import train as run
 
     began = time.monotonic()
-    run(clip, out, method, preset=preset, size=size, seed=seed, start=start, motion=motion)
+    run(clip, out, method, preset=preset, size=size, seed=seed, start=start, motion=motion, postnet=postnet)
     seconds = round(time.monotonic() - began, 1)
     _tell({"portrait": str(out), "seconds": seconds}, f"{out}: trained in {seconds:.0f} s", json)
 

@@ -22,6 +22,9 @@ from likeness.clip import Clip
 from likeness.corpus import Corpus
 from likeness.errors import BadInput, LikenessError
 from likeness.files import must_be_ours
+from likeness.nn.adaptation.postnet_train import Settings as PostNet
+from likeness.nn.adaptation.speaker_train import Adaptation, Generic
+from likeness.nn.generator import asset
 from likeness.portrait import Portrait, below, read_header, read_tensors
 
 DEFAULT = "rigged_gaussians"
@@ -50,13 +53,15 @@ def train(
     seed: int = 0,
     start: str | os.PathLike | None = None,
     motion: str | os.PathLike | None = None,
+    postnet: bool = False,
 ) -> Portrait:
     """Make a portrait of a clip and write it to `out`; see the method's `preset` for what the presets mean. `start`: a portrait
     to begin from instead of from nothing, where the method can. `motion`: a generator of motion (`pretrain`) that shall speak
-    for the person beside their own voice.
+    for the person beside their own voice; `postnet`: with GeneFace's adversarial post-net among its adapters, which takes
+    minutes.
 
     Raises Refused where `out` is a file that is no portrait, BadInput where it cannot be written, the method has no such
-    preset or size, or `start` or `motion` do not fit: before the work.
+    preset or size, or `start`, `motion` or `postnet` do not fit: before the work.
     """
     home = get(method)
     claim(Path(out))
@@ -64,7 +69,9 @@ def train(
     if motion is not None:
         if "motion" not in signature(home.train).parameters:
             raise BadInput(f"{motion}: {method} moves without a generator of motion; leave it out.")
-        more["motion"] = motion
+        more["motion"] = Generic(asset.load(motion), Adaptation(postnet=PostNet() if postnet else None))
+    elif postnet:
+        raise BadInput("a post-net adapts a generator of motion, and none is given. Give one with --motion, or leave it out.")
     clip = clip if isinstance(clip, Clip) else Clip.open(clip)
     try:
         config = home.preset(preset, size=size, seed=seed)

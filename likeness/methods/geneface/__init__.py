@@ -18,7 +18,7 @@ from likeness.methods.geneface.model import Model
 from likeness.methods.geneface.near import around
 from likeness.methods.geneface.paper import PaperConfig, PaperModel, train_paper
 from likeness.methods.geneface.start import beginning, take_over
-from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
+from likeness.nn.adaptation.speaker_train import Generic, generic_of, learns_from, origin_of, voice_of
 from likeness.nn.generator import asset, settings
 from likeness.nn.generator import pretrain as generator
 from likeness.nn.perceptual import perceptual_loss
@@ -39,10 +39,10 @@ def train(
     out: str | os.PathLike,
     config: Config | PaperConfig = Config(),
     start: Model | PaperModel | None = None,
-    motion: str | os.PathLike | None = None,
+    motion: str | os.PathLike | Generic | None = None,
 ) -> Model | PaperModel:
     """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
-    `start`: whose head to begin from, instead of from nothing. `motion`: a generator of motion (motion.safetensors) that shall
+    `start`: whose head to begin from, instead of from nothing. `motion`: a generator of motion (or its file) that shall
     speak for the person, too.
 
     Raises BadInput when the clip shows the face in under 100 training frames, or `start` is built in another way or of the
@@ -52,7 +52,7 @@ def train(
     begin = None if start is None else beginning(start, config)
     if isinstance(config, PaperConfig):
         return train_paper(clip, out, config, motion)
-    generic = generator_of(motion)
+    generic = generic_of(motion)
     frames = training_frames(clip, learns_from(generic))
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
     told = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generic), **begun_with(begin)}

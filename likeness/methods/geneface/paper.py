@@ -22,7 +22,7 @@ from likeness.clip import Clip, Motion
 from likeness.methods.geneface.landmarks import FRAMES, Landmarks, neighbours
 from likeness.methods.geneface.near import Near, around
 from likeness.nn.adaptation.speaker import Speaker, blank_voice, sizes_of
-from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
+from likeness.nn.adaptation.speaker_train import Generic, generic_of, learns_from, origin_of, voice_of
 from likeness.nn.performing import finish, stage_of, training_frames
 from likeness.nn.vanilla import (
     HeadLesson,
@@ -101,9 +101,9 @@ def faces(cond: Float[Tensor, "time cond"], upper: Float[Tensor, "time upper"]) 
     return torch.cat([cond.unflatten(1, (FRAMES, LIP_COEFFICIENTS)), upper[:, None].expand(-1, FRAMES, -1)], 2)
 
 
-def train_paper(clip: Clip, out: Path, config: PaperConfig, motion: str | os.PathLike | None) -> PaperModel:
+def train_paper(clip: Clip, out: Path, config: PaperConfig, motion: str | os.PathLike | Generic | None) -> PaperModel:
     """As `geneface.train`."""
-    generic = generator_of(motion)
+    generic = generic_of(motion)
     frames = training_frames(clip, learns_from(generic))
     told = {**asdict(config), **clip.identity, **origin_of(generic)}
     with Run(out.with_name(out.name + ".run"), told, config.seed) as run:

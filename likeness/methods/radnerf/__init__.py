@@ -16,7 +16,7 @@ from likeness.methods.radnerf.lesson import Lesson
 from likeness.methods.radnerf.model import Model
 from likeness.methods.radnerf.original import adopt
 from likeness.methods.radnerf.start import beginning, take_over
-from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
+from likeness.nn.adaptation.speaker_train import Generic, generic_of, learns_from, origin_of, voice_of
 from likeness.nn.audio_code import AudioCode, hearing
 from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.performing import finish, stage_of, training_frames
@@ -36,10 +36,10 @@ def train(
     out: str | os.PathLike,
     config: Config = Config(),
     start: Model | None = None,
-    motion: str | os.PathLike | None = None,
+    motion: str | os.PathLike | Generic | None = None,
 ) -> Model:
     """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
-    `start`: whose head to begin from, instead of from nothing. `motion`: a generator of motion (motion.safetensors) that shall
+    `start`: whose head to begin from, instead of from nothing. `motion`: a generator of motion (or its file) that shall
     speak for the person, too.
 
     Raises BadInput when the clip shows the face in under 100 training frames, `start` is built in another way, or `motion` is
@@ -47,18 +47,18 @@ def train(
     """
     out = Path(out)
     begin = None if start is None else beginning(start, config)
-    generator = generator_of(motion, config.conditioning)
+    generic = generic_of(motion, config.conditioning)
     by_sound = config.conditioning == "sound"
-    hears = hearing(config.features) if by_sound else learns_from(generator)
+    hears = hearing(config.features) if by_sound else learns_from(generic)
     frames = training_frames(clip, hears)
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
-    settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generator), **begun_with(begin)}
+    settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generic), **begun_with(begin)}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames) if not config.torso_steps else None
         lesson = Lesson(clip, rig, frames, config, run, distance)
         head = _head(lesson, begin)
-        voice = None if by_sound else voice_of(clip, rig, frames, run, generator)
+        voice = None if by_sound else voice_of(clip, rig, frames, run, generic)
         if torso is None:
             torso = TorsoField.fit(clip, config.size, frames, "pose", config.torso_steps, run=run)
         model = Model(config, hears if voice is None else voice.hearing, head, voice)

@@ -16,7 +16,7 @@ from likeness.methods.talking_gaussian.lesson import Lesson
 from likeness.methods.talking_gaussian.model import Model
 from likeness.methods.talking_gaussian.seed import seeds, together
 from likeness.methods.talking_gaussian.stages import distil, fuse, train_face, train_mouth
-from likeness.nn.adaptation.speaker_train import generator_of, learns_from, origin_of, voice_of
+from likeness.nn.adaptation.speaker_train import Generic, generic_of, learns_from, origin_of, voice_of
 from likeness.nn.audio_code import hearing
 from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.performing import finish, stage_of, training_frames
@@ -28,26 +28,28 @@ from likeness.speech import Statistics
 __all__ = ["Config", "Model", "preset", "train"]
 
 
-def train(clip: Clip, out: str | os.PathLike, config: Config = Config(), motion: str | os.PathLike | None = None) -> Model:
+def train(
+    clip: Clip, out: str | os.PathLike, config: Config = Config(), motion: str | os.PathLike | Generic | None = None
+) -> Model:
     """Make a portrait of a clip and write it to `out`. The run lives in `out`.run and resumes when it was cut off.
-    `motion`: a generator of motion (motion.safetensors) that shall speak for the person, too.
+    `motion`: a generator of motion (or its file) that shall speak for the person, too.
 
     Raises BadInput when the clip shows the face in under 100 training frames, or `motion` is given where sound itself moves
     the face.
     """
     out = Path(out)
-    generator = generator_of(motion, config.conditioning)
+    generic = generic_of(motion, config.conditioning)
     by_sound = config.conditioning == "sound"
-    hears = hearing(config.features) if by_sound else learns_from(generator)
+    hears = hearing(config.features) if by_sound else learns_from(generic)
     frames = training_frames(clip, hears)
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
-    settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generator)}
+    settings = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generic)}
     with Run(out.with_name(out.name + ".run"), settings, config.seed) as run:
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         torso = Torso.fit(clip, config.size, frames)
         lesson = Lesson(clip, rig, frames, config, run, distance)
         head = _head(lesson, hears)
-        voice = None if by_sound else voice_of(clip, rig, frames, run, generator)
+        voice = None if by_sound else voice_of(clip, rig, frames, run, generic)
         model = Model(config, hears if voice is None else voice.hearing, head, voice)
         finish(model, rig, stage_of(clip, config.size, torso), out, run)
     return model

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,6 +52,14 @@ class Adaptation:
     """Of the post-net; None: none is trained. It takes minutes, and did not do better than the closed forms."""
     temperature: float = 1.0
     """Of the generic motion that the post-net learns from."""
+
+
+@dataclass(frozen=True)
+class Generic:
+    """A generator of motion, and how it becomes a person's."""
+
+    generator: Generator
+    adaptation: Adaptation = Adaptation()
 
 
 def train_speaker(
@@ -107,35 +116,40 @@ def closed_form(
     return fitted, ranged, tried(lesson, rig, person, generic, fitted, postnet)
 
 
-def voice_of(clip: Clip, rig: Rig, frames: np.ndarray, run: Run, generator: Generator | None) -> Voice | Speaker:
+def voice_of(clip: Clip, rig: Rig, frames: np.ndarray, run: Run, generic: Generic | None) -> Voice | Speaker:
     """What speaks for a person: a `Speaker` where there is a generator, else the `Voice` alone. What a run has finished
     already is taken over."""
-    if generator is not None:
-        return train_speaker(clip, rig, frames, run, generator)
+    if generic is not None:
+        return train_speaker(clip, rig, frames, run, generic.generator, generic.adaptation)
     return train_voice(clip, rig, frames, run) if not run.done("voice") else Voice.restored(run.resumed)
 
 
-def generator_of(motion: str | os.PathLike | None, conditioning: str = "motion") -> Generator | None:
-    """The generator in a file that a method was given, None without one. Raises BadInput where sound itself moves the face."""
+def generic_of(motion: str | os.PathLike | Generic | None, conditioning: str = "motion") -> Generic | None:
+    """The generator that a method was given, or its file; None without one. Raises BadInput where sound itself moves the
+    face."""
     if motion is None:
         return None
     if conditioning != "motion":
+        what = "the generator of motion" if isinstance(motion, Generic) else motion
         raise BadInput(
-            f"{motion}: with these settings sound itself moves the face, so that no generator of motion can. Leave it out, or "
+            f"{what}: with these settings sound itself moves the face, so that no generator of motion can. Leave it out, or "
             "choose another preset."
         )
-    return asset.load(motion)
+    return motion if isinstance(motion, Generic) else Generic(asset.load(motion))
 
 
-def learns_from(generator: Generator | None) -> Hearing:
+def learns_from(generic: Generic | None) -> Hearing:
     """Speech features that a clip must have for `voice_of`."""
-    more = () if generator is None else generator.hearing.features
+    more = () if generic is None else generic.generator.hearing.features
     return Hearing(tuple(dict.fromkeys([*HEARING.features, *more])))
 
 
-def origin_of(generator: Generator | None) -> dict[str, str]:
+def origin_of(generic: Generic | None) -> dict[str, Any]:
     """What the settings of a training run say of it, so that a run is not gone on with by another one."""
-    return {} if generator is None else {"motion": generator.origin}
+    if generic is None:
+        return {}
+    postnet = generic.adaptation.postnet
+    return {"motion": generic.generator.origin} | ({} if postnet is None else {"postnet": asdict(postnet)})
 
 
 def _postnet(

@@ -13,13 +13,13 @@ import torch
 from likeness import methods
 from likeness.clip import Clip
 from likeness.displacement import LOWER_INNER_LIP
-from likeness.errors import BadInput
+from likeness.errors import BadInput, Refused
 from likeness.nn.adaptation import postnet_train
 from likeness.nn.adaptation.distances import frechet, nearest_mouth_mm
 from likeness.nn.adaptation.person import WIDTH, Person
 from likeness.nn.adaptation.sound import Sound
 from likeness.nn.adaptation.speaker import Speaker, blank_voice, sizes_of
-from likeness.nn.adaptation.speaker_train import Adaptation, generator_of, train_speaker, voice_of
+from likeness.nn.adaptation.speaker_train import Adaptation, Generic, generic_of, origin_of, train_speaker, voice_of
 from likeness.nn.generator import Generator, Settings, asset
 from likeness.nn.voice import HEARING, Voice
 from likeness.nn.voice_train import Lesson, correlation, opening
@@ -180,11 +180,24 @@ def test_without_an_asset_there_is_the_voice_alone(taught, tmp_path):
     with Run(tmp_path / "run", {}) as run:
         voice = voice_of(clip, rig, clip.train, run, None)
         again = voice_of(clip, rig, clip.train, run, None)
-        speaker = voice_of(clip, rig, clip.train, run, generator_of(tmp_path / "motion.safetensors"))
-    assert isinstance(voice, Voice) and isinstance(speaker, Speaker) and generator_of(None) is None
+        speaker = voice_of(clip, rig, clip.train, run, generic_of(tmp_path / "motion.safetensors"))
+    assert isinstance(voice, Voice) and isinstance(speaker, Speaker) and generic_of(None) is None
     with pytest.raises(BadInput, match="sound itself moves the face"):
-        generator_of(tmp_path / "motion.safetensors", "sound")
+        generic_of(tmp_path / "motion.safetensors", "sound")
     assert torch.equal(voice.calibration, again.calibration) and torch.equal(voice.calibration, speaker.voice.calibration)
+
+
+def test_a_post_net_comes_with_a_generator(taught, tmp_path):
+    _, rig, clip = taught
+    with pytest.raises(BadInput, match="none is given"):
+        methods.train(clip, tmp_path / "a.portrait", postnet=True)
+    quick = postnet_train.Settings(steps=1, every=1, batch=2, frames=8, warm_up=1)
+    wanted = Generic(Generator(SMALL), Adaptation(postnet=quick))
+    with Run(tmp_path / "run", origin_of(wanted)) as run:
+        speaker = voice_of(clip, rig, clip.train, run, generic_of(wanted))
+    assert isinstance(speaker, Speaker) and speaker.postnet is not None
+    with pytest.raises(Refused), Run(tmp_path / "run", origin_of(Generic(wanted.generator))):
+        pass
 
 
 def test_a_post_net_that_other_scenes_validate_is_not_judged(tmp_path):
