@@ -1,20 +1,23 @@
 """All methods on one clip in the settings of the papers: itself, other sounds, another head movement.
 
     python -m benchmarks.comparison CLIP/ OUT/ [--speech FILE ...] [--pose orbit:15] [--preset fast] [--size 256]
-        [--motion motion.safetensors]
+        [--motion motion.safetensors] [--methods ...] [--name NAME]
 
 Runs `likeness compare` into OUT/ (portraits that are finished there are used again), lets each portrait say the held-out sound
 with another head movement, too, and writes benchmarks/results/comparison-VIDEO-SIZE-PRESET.json (`-motion` behind it where a
-generator speaks): rows, intervals, checks, floor and costs; no pictures, and no curves of single frames.
+generator speaks, `-NAME` where one is given): rows, how far lips open in them, intervals, checks, floor and costs; no pictures,
+and no curves of single frames.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tyro
 from tyro.conf import Positional
 
@@ -46,6 +49,7 @@ class Settings:
     methods: tuple[str, ...] | None = None
     motion: Path | None = None
     """Generator of motion that shall speak for the person in every method."""
+    name: str = ""
 
 
 def main(settings: Settings) -> None:
@@ -78,7 +82,8 @@ def main(settings: Settings) -> None:
         "marks": made.marks,
         "entries": entries,
     }
-    place = RESULTS / f"comparison-{video.stem}-{settings.size}-{settings.preset}{'-motion' if settings.motion else ''}.json"
+    more = ("-motion" if settings.motion else "") + (f"-{settings.name}" if settings.name else "")
+    place = RESULTS / f"comparison-{video.stem}-{settings.size}-{settings.preset}{more}.json"
     write_atomically(place, json.dumps(result, indent=1).encode())
     print(place)
 
@@ -87,7 +92,13 @@ def plain(found: Evaluation) -> dict[str, Any]:
     """An evaluation, less what there is of single frames; figures that there are."""
     said = found.as_json()
     table = [{name: value for name, value in row.items() if value is not None} for row in said["table"]]
-    return {"table": table} | {name: said[name] for name in KEPT}
+    return {"table": table, "opening_px": opened(found.openings)} | {name: said[name] for name in KEPT}
+
+
+def opened(openings: Mapping[str, Sequence[float | None]]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation of lip opening by row, pixels."""
+    seen = {row: np.array([value for value in values if value is not None]) for row, values in openings.items()}
+    return {row: {"mean": round(float(v.mean()), 3), "std": round(float(v.std()), 3)} for row, v in seen.items() if len(v)}
 
 
 if __name__ == "__main__":
