@@ -1,10 +1,16 @@
-"""What many tests share, made once per session: the actor's video, its clip, and a tiny portrait of every method."""
+"""What many tests share, made once per session: the actor's video, its clip, and a tiny portrait of every method.
+
+Where several processes test, they share these, too: whoever comes first makes it, the others wait or make the next one.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from likeness import audio, methods
 from likeness.clip import Clip
@@ -12,6 +18,15 @@ from likeness.portrait import Portrait
 from likeness.prepare import prepare
 from tests import talkers
 from tests.takes import SECONDS, SIZE, Take, tiny, write
+
+
+@pytest.fixture(scope="session")
+def together(tmp_path_factory) -> Path:
+    """A folder of this session that all its processes see."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "together"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -23,16 +38,22 @@ def take() -> Take:
 
 
 @pytest.fixture(scope="session")
-def actor_video(take, tmp_path_factory) -> Path:
-    return write(tmp_path_factory.mktemp("videos") / 'an actor\'s "take".mp4', take.images, take.sound)
+def actor_video(take, together) -> Path:
+    path = together / 'an actor\'s "take".mp4'
+    with FileLock(together / "video.lock"):
+        return path if path.exists() else write(path, take.images, take.sound)
 
 
 @pytest.fixture(scope="session")
-def actor_clip(actor_video, tmp_path_factory) -> tuple[Clip, list[str]]:
+def actor_clip(actor_video, together) -> tuple[Clip, list[str]]:
     """The clip of `actor_video`, and the lines that its preparation said."""
-    said: list[str] = []
-    folder = tmp_path_factory.mktemp("clips") / "actor"
-    return prepare(actor_video, folder, size=SIZE, say=said.append), said
+    folder, lines = together / "actor", together / "actor.said"
+    with FileLock(together / "clip.lock"):
+        if not lines.exists():
+            said: list[str] = []
+            prepare(actor_video, folder, size=SIZE, say=said.append)
+            lines.write_text(json.dumps(said))
+    return Clip.open(folder), json.loads(lines.read_text())
 
 
 @pytest.fixture(scope="session")
@@ -49,13 +70,15 @@ def sync_file(clip, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def portrait_files(clip, tmp_path_factory) -> dict[str, Path]:
+def portrait_files(clip, together) -> dict[str, Path]:
     """The smallest portrait of every method, by its name."""
-    folder = tmp_path_factory.mktemp("portraits")
-    files = {name: folder / f"{name}.portrait" for name in methods.names()}
-    for name, path in files.items():
-        home = methods.get(name)
-        home.train(clip, path, tiny(home))
+    files = {name: together / f"{name}.portrait" for name in methods.names()}
+    order = list(files) if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else list(files)[::-1]
+    for name in order:
+        with FileLock(together / f"{name}.lock"):
+            if not files[name].exists():
+                home = methods.get(name)
+                home.train(clip, files[name], tiny(home))
     return files
 
 
