@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from likeness import audio, methods
 from likeness.clip import Clip
@@ -18,6 +19,9 @@ from likeness.portrait import Portrait
 from likeness.prepare import prepare
 from tests import talkers
 from tests.takes import SECONDS, SIZE, Take, tiny, write
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's business
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
