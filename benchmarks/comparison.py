@@ -50,6 +50,7 @@ class Settings:
     motion: Path | None = None
     """Generator of motion that shall speak for the person in every method."""
     name: str = ""
+    """Behind the result's, so that it stands beside another of the same video, size and preset."""
 
 
 def main(settings: Settings) -> None:

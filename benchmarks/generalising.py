@@ -21,7 +21,7 @@ import torch
 import tyro
 from tyro.conf import Positional
 
-from benchmarks.folds import dealt
+from benchmarks.folds import aliases, dealt
 from benchmarks.machine import machine
 from likeness.clip import Clip
 from likeness.corpus import Corpus, Sample
@@ -142,7 +142,7 @@ def samples_of(corpus: Corpus, wanted: set[str]) -> list[Sample]:
 
 def learned(settings: Settings, corpus: Corpus, folder: Path) -> tuple[Path, ...]:
     """A generator without each fold of the people."""
-    same = {name: names.split(",")[0] for names in settings.together for name in names.split(",")}
+    same = aliases(settings.together)
     frames: dict[str, int] = {}
     for split in ("train", "val", "test"):
         for sample in corpus.stream(split, points=68, seed=None, epochs=1):

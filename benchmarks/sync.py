@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from benchmarks.folds import dealt
+from benchmarks.folds import aliases, dealt
 from benchmarks.machine import machine
 from likeness.corpus import Corpus
 from likeness.nn.sync.expert import Expert, Settings, preset
@@ -148,8 +148,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "sync.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    same = {name: names.split(",")[0] for names in arguments.together for name in names.split(",")}
-    samples = read(arguments.corpus, same)
+    samples = read(arguments.corpus, aliases(arguments.together))
     variants = {}
     for name in arguments.variants.split(","):
         row = variants[name] = measure(samples, VARIANTS[name], arguments.folds, arguments.clips)

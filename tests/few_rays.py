@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 import torch
 
 from likeness.clip import Clip
@@ -13,7 +15,7 @@ from likeness.kernels import geometric
 from likeness.methods.radnerf import preset
 from likeness.methods.radnerf.config import Config
 from likeness.nn.perceptual import perceptual_loss
-from likeness.nn.radiance import Settings
+from likeness.nn.radiance import Settings, stages
 from likeness.nn.radiance.lesson import Lesson
 from likeness.rig import Rig
 from likeness.run import Run
@@ -35,6 +37,18 @@ def few(**more: object) -> Config:
 def paper(**more: object) -> Config:
     """The published settings, with fewer steps, rays and nodes, and only in space near the head."""
     return replace(preset("paper"), **{**FEW, "torso_steps": 0, "seeded": True, **more})
+
+
+def first_error(lesson: L, config: Settings, folder: Path, head: Callable[[L], object]) -> float:
+    """Error of colour in the first step of what `head` trains; space is not settled before."""
+    with Run(folder, {}, keep_every_s=1e9) as run, pytest.MonkeyPatch.context() as patch:
+        logged: list[dict] = []
+        patch.setattr(stages, "settle", lambda head, lesson: None)
+        patch.setattr(run, "log", lambda **values: logged.append(values))
+        mine = type(lesson)(lesson.clip, lesson.rig, lesson.frames, config, run, perceptual_loss("laplacian"))
+        mine.pictures = lesson.pictures
+        head(mine)
+    return float(logged[0]["color"])
 
 
 def lesson_of(kind: type[L], clip: Clip, folder: Path, config: Settings | None = None) -> L:

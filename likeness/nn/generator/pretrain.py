@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from likeness import speech
 from likeness.corpus import Corpus
 from likeness.errors import BadInput, Refused
-from likeness.files import must_be_ours, must_be_writable
+from likeness.files import must_be_ours
 from likeness.nn.generator import asset
 from likeness.nn.generator.batches import Batch, Course, Lane
 from likeness.nn.generator.model import Generator
@@ -122,10 +122,7 @@ def pretrain(
     with joined() as ranks:
         if lesson.lanes % ranks.count:
             raise BadInput(f"{ranks.count} processes cannot share {lesson.lanes} lanes evenly: take a number that divides it.")
-        judged = None
-        if ranks.first:
-            must_be_writable(out)
-            judged = Judged.of(corpus, settings.features, frozenset(validation))
+        judged = Judged.of(corpus, settings.features, frozenset(validation)) if ranks.first else None
         torch.manual_seed(seed)  # the first weights; every process has the same
         generator, recalls = Generator(settings), None
         if settings.keys:

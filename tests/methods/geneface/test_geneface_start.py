@@ -13,11 +13,8 @@ from likeness.methods import geneface
 from likeness.methods.geneface import Model
 from likeness.methods.geneface.head import Head
 from likeness.methods.geneface.landmarks import FRAMES, NUMBERS
-from likeness.methods.geneface.lesson import Lesson
 from likeness.methods.geneface.start import BIAS, WEIGHT, beginning, take_over
-from likeness.nn.perceptual import perceptual_loss
-from likeness.nn.radiance import stages
-from likeness.run import Run
+from tests.few_rays import first_error
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +46,9 @@ def test_all_else_is_taken_over(known):
 def test_training_goes_on_from_there(known, lesson, tmp_path):
     """The first step's error is that of the head that it began with, not that of a new one."""
     config = replace(known.config, steps=1, lip_steps=0, coarse_steps=0)
-    errors = {}
-    for name, begin in (("from nothing", None), ("from a portrait", beginning(known, config))):
-        with Run(tmp_path / name, {}, keep_every_s=1e9) as run, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stages, "settle", lambda head, lesson: None)
-            logged: list[dict] = []
-            patch.setattr(run, "log", lambda **values: logged.append(values))
-            mine = Lesson(lesson.clip, lesson.rig, lesson.frames, config, run, perceptual_loss("laplacian"))
-            mine.pictures = lesson.pictures
-            geneface._head(mine, begin)
-            errors[name] = float(logged[0]["color"])
-    assert errors["from a portrait"] < 0.7 * errors["from nothing"]
+    anew = first_error(lesson, config, tmp_path / "anew", geneface._head)
+    begun = first_error(lesson, config, tmp_path / "begun", lambda mine: geneface._head(mine, beginning(known, config)))
+    assert begun < 0.7 * anew
 
 
 @pytest.mark.parametrize("preset, why", [("rad", "space, speech"), ("paper", "preset paper")])

@@ -12,12 +12,9 @@ from likeness.errors import BadInput
 from likeness.methods import radnerf
 from likeness.methods.radnerf import Model
 from likeness.methods.radnerf.head import Head
-from likeness.methods.radnerf.lesson import Lesson
 from likeness.methods.radnerf.start import beginning, take_over
-from likeness.nn.perceptual import perceptual_loss
-from likeness.nn.radiance import stages
 from likeness.rig import LIP_COEFFICIENTS, Rig
-from likeness.run import Run
+from tests.few_rays import first_error
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +50,9 @@ def test_it_hears_lips_alike_whatever_the_rig_calls_them(known, clip):
 def test_training_goes_on_from_there(known, lesson, tmp_path):
     """The first step's error is that of the head that it began with, not that of a new one."""
     config = replace(known.config, steps=1, lip_steps=0, coarse_steps=0)
-    errors = {}
-    for name, begin in (("from nothing", None), ("from a portrait", beginning(known, config))):
-        with Run(tmp_path / name, {}, keep_every_s=1e9) as run, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stages, "SETTLED", 1)
-            logged: list[dict] = []
-            patch.setattr(run, "log", lambda **values: logged.append(values))
-            mine = Lesson(lesson.clip, lesson.rig, lesson.frames, config, run, perceptual_loss("laplacian"))
-            mine.pictures = lesson.pictures
-            radnerf._head(mine, begin)
-            errors[name] = float(logged[0]["color"])
-    assert errors["from a portrait"] < 0.7 * errors["from nothing"]
+    anew = first_error(lesson, config, tmp_path / "anew", radnerf._head)
+    begun = first_error(lesson, config, tmp_path / "begun", lambda mine: radnerf._head(mine, beginning(known, config)))
+    assert begun < 0.7 * anew
 
 
 def test_a_run_knows_what_it_began_with(known):
