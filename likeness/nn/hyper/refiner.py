@@ -1,4 +1,4 @@
-"""HyperLips' second stage (Chen et al. 2023, HRDecoder): a base face and its sketch to a face with detail, up to 4 times as large.
+"""HyperLips' second stage (Chen et al. 2023): a base face and its sketch to a face with detail, up to 4 times as large.
 
 What goes in is always 128 pixels to a side, as in training. The original enlarges it to the output's size before use, and the
 network then enlarges it again: 16 times the cost, and pictures that it never learned from.
