@@ -129,6 +129,13 @@ def test_sound_changes_its_own_sample_only(name, fast, paper):
     assert changed[0] < 1e-6 and changed[2] < 1e-6 and changed[1] > 1e-5
 
 
+def test_silence_makes_a_face_too(fast):
+    """A window without any variation: nothing is divided by its spread."""
+    crops, references, sound = given_to(1, 1)
+    with torch.inference_mode():
+        assert torch.isfinite(fast(crops, references, torch.full_like(sound, -4.0))[0]).all()
+
+
 def test_a_single_frame_can_be_learned_from():
     """A batch of one frame in training: the group norm has what it needs, and every weight that the frame uses learns."""
     torch.manual_seed(0)
