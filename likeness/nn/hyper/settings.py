@@ -61,8 +61,8 @@ class Settings:
     trunk_width: float = 0.5
     """Channels of the trunk, times MobileNetV3-Large's."""
     decoder_width: float = 0.5
-    """Channels of the decoder and the head, times the paper's. CPU time of a frame on one busy core, both widths alike: .25 17 ms,
-    .5 46 ms (38 in chunks of 4), .75 78 ms; the paper's preset 126 ms."""
+    """Channels of the decoder and the head, times the paper's. CPU time of a frame on one busy core, both widths alike: .25 17,
+    .5 46 (38 in chunks of 4), .75 78 ms; the paper's preset 126 ms."""
     form: Literal["residual", "replacing"] = "residual"
     """residual: f + gain * HyperConv(f); replacing: sigmoid(HyperConv(f)), through which fine texture must pass (paper)."""
     rank: int = 8
