@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -59,7 +59,7 @@ class Dubbing:
     """Make the video smaller by this factor first."""
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Pixels by which the square round the face grows: top, bottom, left, right. It already holds an open chin."""
-    blend: Blend = Blend()
+    blend: Blend = field(default_factory=Blend)
     """How new lips are put into the picture."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -37,6 +37,7 @@ class Said:
     """1 where somebody speaks, 0 in silence, gliding between."""
 
 
+@runtime_checkable
 class Lips(Protocol):
     """Gives faces new lips."""
 

@@ -38,8 +38,8 @@ class Scene:
     timing: Timing
     lips: Lips
     listening: Listening
-    blend: Blend = Blend()
-    on_no_face: Literal["pass", "hold", "error"] = "pass"
+    blend: Blend
+    on_no_face: Literal["pass", "hold", "error"]
 
 
 @dataclass
