@@ -131,9 +131,9 @@ def _find_faces(footage: Footage, folder: Path, settings: Dubbing, progress: Pro
     progress.begin("faces", footage.expected)
     with Search(folder, footage.fps) as search:
         for image in footage.forwards():
-            found = search.add(image)
+            has_face = search.add(image)
             progress.advance("faces")
-            if settings.static and found:
+            if settings.static and has_face:
                 seen = image
                 break
         found = search.found()

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from scipy.linalg import solveh_banded
 
 
-def stiffness(cutoff_hz: float, fps: float) -> float:
+def stiffness(cutoff_hz: float | int, fps: float | int) -> float:
     """The stiffness that halves a sine of this frequency; slower ones pass. Raises ValueError beyond fps / 2."""
     if not 0 < cutoff_hz <= fps / 2:
         raise ValueError(f"a cutoff of {cutoff_hz} Hz cannot be seen at {fps} frames a second")

@@ -25,8 +25,8 @@ class Timing:
 
     pictures: int
     """How many the video has."""
-    fps: float
-    sound_s: float
+    fps: float | int
+    sound_s: float | int
     when_longer: Longer = "pingpong"
     """Where the sound is longer than the video: play it back and forth, let its last picture stand, or cut the sound."""
     when_shorter: Shorter = "cut"

@@ -98,12 +98,12 @@ class Search:
         self._changes.add(image)
         if self._changes.jumped():  # else a mesh is drawn from where the face was
             self._let_go(list(self._live))
-        seen = {id(f): points for f in self._live if (points := f.look(image)) is not None}
-        self._let_go(self._doubles())
-        if len(seen) < len(self._live) or not self._live or index % self._every == 0:
+        seen = {f: points for f in self._live if (points := f.look(image)) is not None}
+        self._let_go(self._doubles(seen))
+        if any(f not in seen for f in self._live) or not self._live or index % self._every == 0:
             self._look_for_more(image, seen)
         for follower in self._live:
-            if (points := seen.get(id(follower))) is not None:
+            if (points := seen.get(follower)) is not None:
                 self._keep(follower, index, points)
             else:
                 follower.missed += 1
@@ -131,7 +131,7 @@ class Search:
         follower.track.faces.append(follower.face)
         self._rows += 1
 
-    def _look_for_more(self, image: UInt8[np.ndarray, "height width 3"], seen: dict[int, np.ndarray]) -> None:
+    def _look_for_more(self, image: UInt8[np.ndarray, "height width 3"], seen: dict[_Follower, np.ndarray]) -> None:
         """Faces that nobody follows; one that was lost is taken up again where it is found."""
         boxes = find_faces(image)
         if not boxes and not self._live and (self._tiles_help or self._tiled < TILED):
@@ -140,23 +140,24 @@ class Search:
             self._tiles_help = self._tiles_help or bool(boxes)
         for x, y, w, h in boxes:
             face = Face(x + w / 2, y + h / 2, h)
-            if h < SMALLEST or any(near(f.face, face) for f in self._live if id(f) in seen):
+            if h < SMALLEST or any(near(f.face, face) for f in self._live if f in seen):
                 continue
-            lost = next((f for f in self._live if id(f) not in seen and near(f.face, face, AWAY)), None)
+            lost = next((f for f in self._live if f not in seen and near(f.face, face, AWAY)), None)
             if lost is None and len(self._live) >= MOST:
                 continue
             follower = lost or _Follower(self._spare.pop() if self._spare else FaceMesh(), face)
             follower.aim(face)
             points = follower.look(image)
             if points is not None:
-                seen[id(follower)] = points
+                seen[follower] = points
             if lost is None:
                 self._live.append(follower)
-                self._let_go([follower] if points is None else self._doubles())
+                self._let_go([follower] if points is None else self._doubles(seen))
 
-    def _doubles(self) -> list[_Follower]:
+    def _doubles(self, seen: dict[_Follower, np.ndarray]) -> list[_Follower]:
         """Followers of a face that one before them follows already."""
-        return [b for i, b in enumerate(self._live) if any(near(a.face, b.face, 0.3) for a in self._live[:i])]
+        firsts = [[a for a in self._live[:i] if a in seen] for i in range(len(self._live))]
+        return [b for b, others in zip(self._live, firsts, strict=True) if any(near(a.face, b.face, 0.3) for a in others)]
 
     def _let_go(self, followers: list[_Follower]) -> None:
         for follower in followers:
