@@ -114,6 +114,8 @@ def _checked(video: Path, speech: Path, out: Path, lips: Lips, settings: Dubbing
         raise BadInput(f"these lips are {lips.size} pixels wide; {SIZES[0]} to {SIZES[1]} can be put into a video.")
     if not 0 < settings.blend.feather <= 0.5:
         raise BadInput(f"feather {settings.blend.feather}: must lie above 0 and up to 0.5 widths of the face.")
+    if min(settings.pads) < 0:
+        raise BadInput(f"pads {settings.pads}: must be four numbers of pixels, 0 or more: top, bottom, left, right.")
     if not out.suffix or encoding_of(out).channels != 3:
         raise BadInput(f"{out}: a dubbed video is .mp4, .m4v or .mov.")
     footage = Footage(video, settings.fps, settings.resize_factor)

@@ -28,6 +28,7 @@ middle, so that the masked lower half of Wav2Lip's and HyperLips' crops holds al
 CUTOFF_HZ = 2.0
 """Heads turn slower than this; landmarks tremble at all frequencies."""
 BRIDGE_S = 0.4  # over shorter gaps the square moves on as one
+_MEAN = generic_face()[list(SKULL), :2]
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def choose_faces(
 
 def square(points: Float[np.ndarray, "478 2"]) -> tuple[float, float, float, float]:
     """x, y, side, turn of a face's square, by its points on the skull alone."""
-    fitted = similarity(generic_face()[list(SKULL), :2], np.asarray(points, np.float64)[list(SKULL)])
+    fitted = similarity(_MEAN, np.asarray(points, np.float64)[list(SKULL)])
     x, y = fitted @ [*MIDDLE, 1.0]
     return float(x), float(y), float(SIDE * np.hypot(*fitted[:, 0])), float(np.arctan2(fitted[1, 0], fitted[0, 0]))
 

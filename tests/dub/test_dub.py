@@ -190,6 +190,7 @@ def test_what_cannot_be_dubbed_is_said_and_the_old_result_stays(gapped, tmp_path
         ({"out": speech.rename(tmp_path / "s.mp4"), "speech": tmp_path / "s.mp4"}, "speech itself"),
         ({"settings": Dubbing(resize_factor=0)}, "resize_factor"),
         ({"settings": Dubbing(fps=0.0)}, "fps"),
+        ({"settings": Dubbing(pads=(0, -9, 0, 0))}, "pads"),
         ({"settings": Dubbing(blend=Blend(feather=0.0))}, "feather"),
     ):
         usual = {"video": gapped, "speech": tmp_path / "s.mp4", "out": out, "lips": Identity()}
