@@ -22,7 +22,7 @@ from likeness.errors import BadInput
 from likeness.listening import Listening
 from likeness.video import Writer, probe, read
 from tests.dub.mouths import Identity, Painter
-from tests.media import read_sound, tone
+from tests.media import make_video, read_sound, tone
 
 FRAMES, AWAY = 30, (10, 20)
 FPS = 30000 / 1001
@@ -209,3 +209,13 @@ def test_a_rate_that_cannot_be_is_not_believed(gapped, monkeypatch):
         monkeypatch.setattr(footage, "probe", lambda path, fps=claimed: replace(probe(path), fps=fps))
         odd = Footage(gapped)
         assert odd.fps == 25 and "frames a second" in odd.notes[0]
+
+
+def test_uneven_timestamps_are_said_once_and_even_ones_not(tmp_path):
+    times = [0.04 * t for t in range(20)] + [0.8 + 0.1 * t for t in range(20)]
+    path = make_video(tmp_path / "uneven.mp4", times)
+    own, asked = Footage(path), Footage(path, 25.0)
+    for footage in (own, own, asked):
+        frames = sum(1 for _ in footage.forwards())
+        assert frames / footage.fps == pytest.approx(2.8, abs=0.15)
+    assert len(own.notes) == 1 and "uneven" in own.notes[0] and asked.notes == []
