@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from likeness import audio, speech
@@ -31,7 +31,7 @@ class Listening:
         self.hearing = hearing
         self._folder = tempfile.TemporaryDirectory(prefix="likeness-")
         path = Path(self._folder.name) / "features.f32"
-        decibels, statistics, rows, dim = [], None, 0, 0
+        decibels, statistics, rows, dim, samples = [], None, 0, 0, 0
         with open(path, "wb") as file:
             for piece, first, last in _pieces(sound):
                 found = [speech.extract(name, piece)[4 * first : 4 * last] for name in hearing.features]
@@ -41,9 +41,11 @@ class Listening:
                 statistics = speech.Statistics.of(heard) if statistics is None else statistics.heard(heard)
                 decibels.append(audio.loudness(piece)[4 * first : 4 * last])
                 rows, dim = rows + len(features), features.shape[1]
+                samples += min(len(piece), last * HOP) - first * HOP
         if statistics is None:
             raise BadInput(f"{sound}: its sound is empty.")
         self._features = np.memmap(path, np.float32, "r", shape=(rows, dim))
+        self.seconds: float = samples / RATE
         self.mean, self.std = statistics.mean, statistics.std
         loudness = np.concatenate(decibels)
         self.activity: Float[Tensor, " time"] = torch.from_numpy(audio.gate_step(loudness, audio.levels(loudness))[0])
@@ -59,6 +61,13 @@ class Listening:
         first, last = max(0, start - self.hearing.past), min(self.frames, stop + self.hearing.future)
         near = torch.from_numpy(np.array(self._features[first * rows : last * rows]))
         return self.hearing.window(near, start - first, stop - first)
+
+    def windows(self, begins: Int[np.ndarray, " n"]) -> Float[Tensor, "n rows dim"]:
+        """One window for each frame that begins at these rows, for videos that have not 25 frames a second; a frame of theirs
+        counts as a 25th of a second too. The ends are repeated beyond the sound."""
+        first = begins[:, None] - self.hearing.past * self.hearing.rows_per_frame
+        rows = np.clip(first + np.arange(self.hearing.rows), 0, len(self._features) - 1)
+        return torch.from_numpy(np.array(self._features[rows]))
 
 
 def _pieces(sound: str | os.PathLike) -> Iterator[tuple[Float[np.ndarray, " samples"], int, int]]:

@@ -97,3 +97,13 @@ def test_what_waits_on_disk_goes_with_it(sound):
 
     gc.collect()
     assert not Path(folder).exists()
+
+
+def test_windows_at_any_row_are_those_of_whole_frames_where_they_meet(sound):
+    heard = Listening(MEL, sound)
+    assert heard.seconds == pytest.approx(SECONDS, abs=1e-3)
+    stretch = heard.stretch(0, heard.frames)
+    assert torch.equal(heard.windows(4 * np.arange(heard.frames)), MEL.windows(stretch))
+    between, beyond = heard.windows(np.array([41, 10_000]))
+    assert torch.equal(between, stretch[41 : 41 + MEL.rows])
+    assert torch.equal(beyond, stretch[-1:].expand_as(beyond))

@@ -1,0 +1,155 @@
+"""dub: a video and a speech in, the same video with the lips of that speech out, at its own size and rate.
+
+    dub("a.mp4", "b.wav", "c.mp4", lips)
+
+Two passes over the file: where the faces are (tracks, faces), then new lips (synthesis). Whatever makes them is a `Lips`
+(lips); no network is known here. Memory does not grow with length but for some fifty bytes a frame.
+
+    footage    the video as pictures at one rate, in any order; a picture that stands still
+    tracks     every face, followed with its landmarks
+    faces      which one is dubbed, and its square, made steady (smoothing)
+    crop       the square cut out upright, and laid back
+    timing     which picture goes with which moment of the sound
+    paste      mask, colour, blend
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from likeness.dub.faces import Faces, choose_faces
+from likeness.dub.footage import Footage
+from likeness.dub.lips import SIZES, Crops, Lips, Said
+from likeness.dub.paste import Blend
+from likeness.dub.synthesis import Scene, synthesise
+from likeness.dub.timing import Longer, Shorter, Timing
+from likeness.dub.tracks import Search
+from likeness.errors import BadInput
+from likeness.listening import Listening
+from likeness.progress import Progress
+from likeness.video import Writer, check_place, encoding_of, open_sound
+
+__all__ = ["Blend", "Crops", "Dubbed", "Dubbing", "Faces", "Lips", "Said", "dub"]
+
+
+@dataclass(frozen=True)
+class Dubbing:
+    """The settings of `dub`."""
+
+    face_number: int | None = None
+    """Which face, from 1 in order of prominence over the whole video. None: the most prominent of each scene."""
+    on_no_face: Literal["pass", "hold", "error"] = "pass"
+    """In frames without the face: show them as they are, hold the last picture with it, or refuse the video."""
+    when_longer: Longer = "pingpong"
+    """Where the speech is longer than the video: play it back and forth, let its last picture stand, or cut the speech."""
+    when_shorter: Shorter = "cut"
+    """Where it is shorter: cut the video, keep the rest of it as it was, or go on with lips at rest."""
+    static: bool = False
+    """Use only one picture of the video: the first with a face."""
+    fps: float | None = None
+    """Frames a second of the result. None: the video's own, 25 for a picture."""
+    resize_factor: int = 1
+    """Make the video smaller by this factor first."""
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Pixels by which the square round the face grows: top, bottom, left, right. It already holds an open chin."""
+    blend: Blend = field(default_factory=Blend)
+    """How new lips are put into the picture."""
+
+
+@dataclass(frozen=True)
+class Dubbed:
+    """What was written."""
+
+    path: Path
+    frames: int
+    fps: float
+    size: tuple[int, int]
+    without_face: int
+    """Frames of the video in which the face was not seen."""
+    notes: list[str]
+    """What was odd about the video."""
+
+
+def dub(
+    video: str | os.PathLike,
+    speech: str | os.PathLike,
+    out: str | os.PathLike,
+    lips: Lips,
+    settings: Dubbing = Dubbing(),
+    say: Callable[[str], None] | None = None,
+) -> Dubbed:
+    """Write `video` (or a picture) with the lips of `speech`, and its sound, to `out` (.mp4, .m4v or .mov).
+
+    `say` takes the lines of progress; None draws bars on a terminal and prints elsewhere. Nothing is at `out` until all is
+    well. Raises BadInput for what cannot be used, Exhausted when the disk is full.
+    """
+    video, speech, out = Path(video), Path(speech), Path(out)
+    footage = _checked(video, speech, out, lips, settings)
+    with tempfile.TemporaryDirectory(prefix="likeness-") as folder, Progress(plain=say) as progress:
+        faces = _find_faces(footage, Path(folder), settings, progress)
+        for note in footage.notes:
+            progress.say(f"note: {video}: {note}")
+        listening = Listening(lips.hearing, speech)
+        timing = Timing(len(faces), footage.fps, listening.seconds, settings.when_longer, settings.when_shorter)
+        scene = Scene(footage, faces, timing, lips, listening, settings.blend, settings.on_no_face)
+        progress.begin("lips", timing.frames)
+        with Writer(out, footage.size, footage.fps, sound=speech) as writer:
+            for image in synthesise(scene):
+                writer.write(image)
+                progress.advance("lips")
+    missing = int((faces.rows < 0).sum())
+    return Dubbed(out, writer.frames, footage.fps, footage.size, missing, footage.notes)
+
+
+def _checked(video: Path, speech: Path, out: Path, lips: Lips, settings: Dubbing) -> Footage:
+    """Raise what can be known to be wrong before any work; the video, opened."""
+    if not SIZES[0] <= lips.size <= SIZES[1]:
+        raise BadInput(f"these lips are {lips.size} pixels wide; {SIZES[0]} to {SIZES[1]} can be put into a video.")
+    if not 0 < settings.blend.feather <= 0.5:
+        raise BadInput(f"feather {settings.blend.feather}: must lie above 0 and up to 0.5 widths of the face.")
+    if min(settings.pads) < 0:
+        raise BadInput(f"pads {settings.pads}: must be four numbers of pixels, 0 or more: top, bottom, left, right.")
+    if not out.suffix or encoding_of(out).channels != 3:
+        raise BadInput(f"{out}: a dubbed video is .mp4, .m4v or .mov.")
+    footage = Footage(video, settings.fps, settings.resize_factor)
+    open_sound(speech)
+    check_place(out)
+    for name, path in (("video", video), ("speech", speech)):
+        if out.exists() and out.samefile(path):
+            raise BadInput(f"{out}: is the {name} itself. Name another file for the result.")
+    return footage
+
+
+def _find_faces(footage: Footage, folder: Path, settings: Dubbing, progress: Progress) -> Faces:
+    """The first pass. With `static` it ends at the first face, and the footage is that picture from then on."""
+    seen = None
+    progress.begin("faces", footage.expected)
+    with Search(folder, footage.fps) as search:
+        for image in footage.forwards():
+            has_face = search.add(image)
+            progress.advance("faces")
+            if settings.static and has_face:
+                seen = image
+                break
+        found = search.found()
+    progress.end("faces")
+    faces = choose_faces(found, footage.fps, settings.face_number, settings.pads)
+    if seen is not None:
+        footage.stand_still(seen)
+        return faces.only(len(faces) - 1)
+    missing = faces.missing()
+    if settings.on_no_face == "error" and missing:
+        spans = ", ".join(f"{a / footage.fps:.2f} to {b / footage.fps:.2f} s" for a, b in missing[:6])
+        more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
+        raise BadInput(
+            f"{footage.path}: the face is not seen in {int(np.sum(faces.rows < 0))} of {len(faces)} frames ({spans}{more}). "
+            "Cut them out, or choose on_no_face pass or hold."
+        )
+    return faces
