@@ -226,11 +226,16 @@ class Clip:
         return frames[self.seen.numpy()[frames]]
 
     @property
-    def take(self) -> np.ndarray:
-        """The longest run of training frames without a jump or a gap: what a head can be moved by."""
+    def runs(self) -> list[np.ndarray]:
+        """The training frames, in runs without a jump or a gap."""
         frames = self.train
         cuts = np.flatnonzero((np.diff(frames) > 1) | np.isin(frames[1:], self.breaks)) + 1
-        return max(np.split(frames, cuts), key=len)
+        return np.split(frames, cuts)
+
+    @property
+    def take(self) -> np.ndarray:
+        """The longest run of training frames: what a head can be moved by."""
+        return max(self.runs, key=len)
 
     def image(self, t: Index, size: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
         """The picture of frame t, RGB; `size` (pixels, square) reads it from the cache at that size."""

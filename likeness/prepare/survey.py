@@ -14,7 +14,7 @@ from likeness import audio
 from likeness.errors import BadInput
 from likeness.prepare.framing import Face, Person, choose, find_crop, find_people
 from likeness.prepare.landmarks import find_faces
-from likeness.video import FPS, cadence, probe, read
+from likeness.video import made_rate, probe, read
 
 SHORTEST_S = 5.0  # s: below it neither lips nor voice can be learned
 SAMPLES = 400  # at most so many pictures are searched for faces; 20 ms each
@@ -45,14 +45,12 @@ def survey(
         )
     _listen(sound or video)
     warnings: list[str] = []
-    made_fps = None
-    if source.fps > FPS + 0.5:  # made at 25 or less and stored at 30 or more: every few pictures repeat
-        made_fps, share = cadence(video)
-        if made_fps:
-            warnings.append(
-                f"stored at {source.fps:.2f} frames/s but made at {made_fps:.2f} ({share:.0%} repeats): "
-                "the repeats are dropped and the rest put back on its own rate"
-            )
+    made_fps, share = made_rate(source)
+    if made_fps:  # made at 25 or less and stored at 30 or more: every few pictures repeat
+        warnings.append(
+            f"stored at {source.fps:.2f} frames/s but made at {made_fps:.2f} ({share:.0%} repeats): "
+            "the repeats are dropped and the rest put back on its own rate"
+        )
     samples = _sample(video, source.duration_s, advance)
     people = find_people(samples)
     chosen, warning = choose(people, person)

@@ -221,6 +221,11 @@ def cadence(path: str | os.PathLike, frames: int = 600) -> tuple[float | None, f
     return (source.fps * (1 - 1 / period) if clear else None), share
 
 
+def made_rate(source: Source) -> tuple[float | None, float]:
+    """`cadence` of a video that is stored faster than FPS, the only kind put back on its own rate; (None, 0) for others."""
+    return cadence(source.path) if source.fps > FPS + 0.5 else (None, 0.0)
+
+
 def constant(frames: Iterator[tuple[int, float, Any]], fps: float, step_s: float, stream: Any) -> Iterator[Picture]:
     """Fill the places 0, 1/fps, … with the frame nearest in time, but none with one still to come after a hole: what a
     player would show stays. `step_s` is the usual distance of frames; the last one lasts that long."""

@@ -1,0 +1,76 @@
+"""Videos on several cores: one process for each, and one video that ends its process does not end the rest."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+Job = TypeVar("Job")
+Answer = TypeVar("Answer")
+
+
+def spread(work: Callable[[Job], Answer], jobs: Iterable[Job], workers: int) -> Iterator[tuple[Job, Answer | None]]:
+    """(job, answer) of every job, in the order in which they end; None where a process died of it (media libraries do crash,
+    and the system ends what takes all memory). With one worker everything happens in this process.
+
+    Raises what `work` raises. A script that calls this with more than one worker guards what it does by
+    `if __name__ == "__main__":`, as for everything in `multiprocessing`.
+    """
+    if workers <= 1:
+        for job in jobs:
+            yield job, work(job)
+        return
+    left = iter(jobs)
+    suspects: list[Job] | None = []
+    while suspects is not None:
+        for job in suspects:  # one of them, or several, ended the processes: each alone
+            yield job, _alone(work, job)
+        suspects = yield from _until_broken(work, left, workers)
+
+
+def _until_broken(work: Callable[[Job], Answer], jobs: Iterator[Job], workers: int):
+    """Yield (job, answer) until all is done, and return None; or return the jobs under way when a process died."""
+    with _pool(workers) as pool:
+        running: dict[Future[Answer], Job] = {}
+        try:
+            while True:
+                while len(running) < workers and (job := next(jobs, None)) is not None:
+                    running[pool.submit(work, job)] = job
+                if not running:
+                    return None
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    answer = future.result()
+                    yield running.pop(future), answer
+        except BrokenProcessPool:
+            return list(running.values())
+
+
+def _alone(work: Callable[[Job], Answer], job: Job) -> Answer | None:
+    with _pool(1) as pool:
+        try:
+            return pool.submit(work, job).result()
+        except BrokenProcessPool:
+            return None
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+
+
+def _begin() -> None:
+    """In a new process: it ends with its parent, however that ends, and quietly with Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_follow, daemon=True).start()
+
+
+def _follow() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -1,0 +1,163 @@
+"""One video of a corpus to its pages, in a worker; and what became of a video, as the album remembers it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+from likeness.album.making import SHORTEST, Image, Sitting, Stretch, make_pages
+from likeness.album.pages import FEATURES, Page
+from likeness.clip import Clip
+from likeness.corpus import Corpus, Split, shards, split_of
+from likeness.corpus.index import names
+from likeness.errors import BadInput, Exhausted, MissingAsset
+from likeness.files import write_atomically
+from likeness.video import FPS, Reader, made_rate, probe
+
+CLIP = "clip"
+"""The id of the only video of a clip's album."""
+TOO_SHORT = f"no {SHORTEST / FPS} s of what was asked for in which the face is seen without a break or a cut"
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video, and its samples in a shard of a corpus."""
+
+    id: str
+    path: Path
+    speaker: str
+    split: Split
+    samples: list[tuple[str, int]]
+    """Key and number of frames."""
+    shard: Path
+
+    @property
+    def frames(self) -> int:
+        return sum(length for _, length in self.samples)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a video."""
+
+    id: str
+    video: str
+    wanted: list[tuple[str, int]]
+    """Samples that it was asked for."""
+    pages: list[Page]
+    skipped: str
+    """Why it gave no page; empty where it gave any."""
+
+    def write(self, folder: Path) -> None:
+        """Into an album. Raises Exhausted on a full disk."""
+        held = asdict(self)
+        for page, row in zip(self.pages, held["pages"], strict=True):
+            row |= {"path": page.path.name, "bytes": page.path.stat().st_size}
+        write_atomically(_place(folder, self.id), json.dumps(held).encode())
+
+    def discard(self) -> None:
+        """Delete its pages."""
+        for page in self.pages:
+            page.path.unlink(missing_ok=True)
+
+
+def outcome_of(folder: Path, id: str) -> Outcome | None:
+    """What became of a video; None where that is not known, or not all of its pages are there as they were written."""
+    try:
+        held = json.loads(_place(folder, id).read_text())
+        pages = []
+        for row in held["pages"]:
+            path = folder / "pages" / row["path"]
+            if path.stat().st_size != row.pop("bytes"):
+                return None
+            pages.append(Page(**row | {"path": path}))
+        wanted = [(str(key), int(length)) for key, length in held["wanted"]]
+        return Outcome(held["id"], held["video"], wanted, pages, held["skipped"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _place(folder: Path, id: str) -> Path:
+    return folder / "videos" / f"{id}.json"
+
+
+def videos_of(corpus: Corpus) -> Iterator[Video]:
+    """Every video of a corpus that gave samples, by the headers of its shards alone."""
+    for name in names(corpus.folder):
+        shard = corpus.folder / "shards" / name
+        for clip in shards.read_header(shard)["clips"]:
+            samples = [(str(key), int(length)) for key, length in clip["samples"]]
+            if samples:
+                split = cast(Split, split_of(clip["speaker"]))
+                yield Video(clip["id"], Path(clip["video"]), clip["speaker"], split, samples, shard)
+
+
+def make(job: tuple[Video, Path]) -> Outcome:
+    """Make a video's pages in an album's folder. What is wrong with the video is in the answer.
+
+    Raises MissingAsset, Exhausted or BadInput for what is not the video's fault.
+    """
+    video, folder = job
+    pages: list[Page] = []
+    why = TOO_SHORT
+    try:
+        name = video.samples[0][0].rsplit("-", 1)[0]
+        sitting = Sitting(_pictures_of(video.path), name, video.speaker, video.split)
+        for page in make_pages(sitting, _stretches(video), folder):
+            pages.append(page)
+    except (Exhausted, MissingAsset, OSError):
+        raise
+    except MemoryError as error:
+        raise Exhausted(f"{video.path}: out of memory. Use fewer workers.") from error
+    except Exception as error:  # one strange file among many must not end the rest: it is listed
+        why = str(error).removeprefix(f"{video.path}: ")
+        why = why if isinstance(error, BadInput) else f"failed: {type(error).__name__}: {why}"
+        Outcome(video.id, str(video.path), [], pages, "").discard()
+        pages = []
+    return Outcome(video.id, str(video.path), video.samples, pages, "" if pages else why)
+
+
+def _pictures_of(path: Path):
+    """Reads a video as the corpus did: frames bear the same numbers. (`Footage` does not put a video that holds repeats
+    back on the rate that it was made at.)"""
+    made_fps, _ = made_rate(probe(path))
+
+    def pictures() -> Iterator[Image]:
+        return (picture.image for picture in Reader(path, FPS, made_fps))
+
+    return pictures
+
+
+def _stretches(video: Video) -> Iterator[Stretch]:
+    """Its samples, one at a time."""
+    wanted = {key for key, _ in video.samples}
+    for key, text, content in shards.members(video.shard):
+        if key in wanted:
+            sample = shards.decoded(video.shard, key, text, content)
+            features = {name: sample[name] for name in FEATURES}
+            yield Stretch(sample["start"], len(sample["moves"]), features)
+
+
+def make_of_clip(clip: Clip, folder: Path) -> Outcome:
+    """Make the pages of a clip's training frames: its cropped pictures are the video. Raises what `make_pages` raises."""
+    first, last = int(clip.train[0]), int(clip.train[-1])
+    name = clip.header["source"]["name"]
+    shrunk = clip.camera.size[0] / clip.header["crop"][2]
+
+    def pictures() -> Iterator[Image]:
+        return (clip.image(t) for t in range(first, last + 1))
+
+    sitting = Sitting(pictures, CLIP, name, "train", first, max(1.0, shrunk))
+    pages = list(make_pages(sitting, _runs(clip), folder))
+    return Outcome(CLIP, name, [], pages, "" if pages else TOO_SHORT)
+
+
+def _runs(clip: Clip) -> Iterator[Stretch]:
+    """Training frames that follow each other."""
+    rows = {name: clip.features(name) for name in FEATURES}
+    for run in clip.runs:
+        start, stop = int(run[0]), int(run[-1]) + 1
+        yield Stretch(start, stop - start, {name: held[4 * start : 4 * stop] for name, held in rows.items()})
