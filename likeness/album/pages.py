@@ -120,7 +120,7 @@ class Page:
         points = place.to_crop((own + MARGIN) * (self.side / WHOLE), size).astype(np.float32)
         if moved.flip:
             image = np.ascontiguousarray(image[:, ::-1])
-            points = np.array([size, 0], np.float32) + points[other_side()] * np.array([-1, 1], np.float32)
+            points = mirrored(points, size)
         return image, points
 
     def _check(self, t: int) -> None:
@@ -164,6 +164,11 @@ def _opened(page: Page) -> _File:
     if len(ends) != frames or jpegs != [int(ends[-1])] or points != [frames, 478, 2] or set(rows) != {frames * ROWS_PER_FRAME}:
         raise _damaged(path, "its parts are not of one length")
     return _File(handle, ends)
+
+
+def mirrored(points: Float[np.ndarray, "*n 478 2"], size: int) -> Float[np.ndarray, "*n 478 2"]:
+    """The face mesh in a picture, `size` wide, whose left and right change places: points and their numbers."""
+    return np.array([size, 0], np.float32) + points[..., other_side(), :] * np.array([-1, 1], np.float32)
 
 
 def _damaged(path: Path, error: object) -> BadInput:

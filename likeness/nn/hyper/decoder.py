@@ -15,12 +15,14 @@ from torch.nn import functional as F
 
 from likeness.nn.hyper.layers import Residual, convolved
 from likeness.nn.hyper.recurrence import Recurrence
+from likeness.nn.hyper.settings import Norm
 
 WIDTHS = (128, 80, 40, 32)
 """Channels at a sixteenth of the size (these come from the trunk's `Context`), an eighth, a quarter and a half."""
 FINEST = 64
 """Channels at full size."""
 LAST = 32  # of the head
+UNSHUFFLED = 2  # pixels to a side that are channels where the finest layers work at half of the size
 State = tuple[Float[Tensor, "batch _ _ _"], ...]
 """What is remembered at the four scales, coarse to fine; empty at the beginning."""
 
@@ -39,33 +41,40 @@ class Remembering(nn.Module):
         """`n` is batch * time. The second result is the memory after the last frame."""
         plain, through = x.chunk(2, 1)
         if self.carried:
-            through = self.recurrence(through.unflatten(0, (-1, time)), memory)
-            memory = through[:, -1]
-            through = through.flatten(0, 1)
-        else:
-            through = memory = self.recurrence(through[:, None], None)[:, 0]
-        return torch.cat([plain, through], 1), memory
+            frames = self.recurrence(through.unflatten(0, (-1, time)), memory)
+            return torch.cat([plain, frames.flatten(0, 1)], 1), frames[:, -1]
+        through = self.recurrence(through[:, None], None)[:, 0]
+        return torch.cat([plain, through], 1), through
 
 
 class FaceDecoder(nn.Module):
-    """Four maps, and the picture that they are of, to features of every pixel."""
+    """Four maps, and the picture that they are of, to features of every pixel, or of every second from row `top` on."""
 
-    def __init__(self, channels: tuple[int, ...], inputs: int, width: float, carried: bool) -> None:
-        """`channels` of the maps, fine to coarse; `inputs` of the picture; `width` multiplies the paper's channels."""
+    def __init__(
+        self,
+        channels: tuple[int, ...],
+        inputs: int,
+        width: float,
+        carried: bool,
+        kind: Norm = "batch",
+        top: int | None = None,
+    ) -> None:
+        """`channels` of the maps, fine to coarse; `inputs` of the picture; `width` multiplies the paper's channels. With `top`
+        features are of half of the picture's size, of its rows from there on."""
         super().__init__()
-        self.carried = carried
+        self.carried, self.top = carried, top
         fine = [even(width * c) for c in WIDTHS[1:]]
         widths = (channels[-1], *fine)
         self.remember = nn.ModuleList(Remembering(c, carried) for c in widths)
         skips = tuple(reversed(channels[:-1]))
         self.merge = nn.ModuleList(
-            convolved(before + skip + inputs, after, "batch", bias=False)
-            for (before, after), skip in zip(pairwise(widths), skips)
+            convolved(before + skip + inputs, after, kind, bias=False) for (before, after), skip in zip(pairwise(widths), skips)
         )
         self.outputs = even(width * FINEST)
+        looked = inputs if top is None else inputs * UNSHUFFLED**2
         self.finish = nn.Sequential(
-            convolved(fine[-1] + inputs, self.outputs, "batch", bias=False),
-            convolved(self.outputs, self.outputs, "batch", bias=False),
+            convolved(fine[-1] + looked, self.outputs, kind, bias=False),
+            convolved(self.outputs, self.outputs, kind, bias=False),
         )
 
     def forward(
@@ -74,7 +83,7 @@ class FaceDecoder(nn.Module):
         picture: Float[Tensor, "n inputs height width"],
         time: int,
         state: State,
-    ) -> tuple[Float[Tensor, "n outputs height width"], State]:
+    ) -> tuple[Float[Tensor, "n outputs h w"], State]:
         """`n` is batch * time, a sample's frames side by side. Returns the state after the last frame, empty where nothing
         is carried on."""
         pictures = [picture]
@@ -83,20 +92,29 @@ class FaceDecoder(nn.Module):
         x, remembered = maps[-1], []
         for i, remember in enumerate(self.remember):
             if i:
-                x = self.merge[i - 1](torch.cat([_doubled(x), maps[-1 - i], pictures[-i]], 1))
+                merged = torch.cat([_doubled(x), maps[-1 - i], pictures[-i]], 1)
+                if self.top is not None and i == len(maps) - 1:
+                    merged = merged[..., self.top // 2 :, :]
+                x = self.merge[i - 1](merged)
             x, memory = remember(x, time, state[i] if state else None)
             remembered.append(memory)
-        x = self.finish(torch.cat([_doubled(x), picture], 1))
+        if self.top is None:
+            x = self.finish(torch.cat([_doubled(x), picture], 1))
+        else:
+            x = self.finish(torch.cat([x, F.pixel_unshuffle(picture[..., self.top :, :], UNSHUFFLED)], 1))
         return x, tuple(remembered) if self.carried else ()
 
 
-def head(inputs: int, width: float) -> nn.Sequential:
-    """Features of every pixel to its colour, 0..1."""
+def head(inputs: int, width: float, kind: Norm = "batch", shuffled: bool = False) -> nn.Sequential:
+    """Features of every pixel to its colour, 0..1; of every second, to those of the four round it."""
+    if shuffled:
+        colors = nn.Conv2d(inputs, 3 * UNSHUFFLED**2, 3, padding=1)
+        return nn.Sequential(Residual(inputs, kind), colors, nn.PixelShuffle(UNSHUFFLED), nn.Sigmoid())
     last = even(width * LAST)
     return nn.Sequential(
-        Residual(inputs, "batch"),
-        Residual(inputs, "batch"),
-        convolved(inputs, last, "batch"),
+        Residual(inputs, kind),
+        Residual(inputs, kind),
+        convolved(inputs, last, kind),
         nn.Conv2d(last, 3, 1),
         nn.Sigmoid(),
     )

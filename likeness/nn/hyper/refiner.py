@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from likeness.nn.hyper.layers import Residual, convolved, norm
-from likeness.nn.hyper.settings import SIDE, Refining
+from likeness.nn.hyper.settings import MADE, SIDE, Refining
 
 LAST = 0.5  # channels before the colours, of the width
 
@@ -24,7 +24,8 @@ class Refiner(nn.Module):
         super().__init__()
         self.refining = refining
         width, kind, scale = refining.width, refining.norm, refining.scale
-        layers: list[nn.Module] = [convolved(3 + refining.guides, width, kind)]
+        looked = 3 + refining.guides + (3 * scale**2 if refining.referred else 0)
+        layers: list[nn.Module] = [convolved(looked, width, kind)]
         layers += [Residual(width, kind) for _ in range(refining.depth)]
         if refining.enlarging == "shuffle":
             self.layers = nn.Sequential(*layers)
@@ -44,12 +45,17 @@ class Refiner(nn.Module):
             nn.init.zeros_(outermost.bias)
 
     def forward(
-        self, base: Float[Tensor, "n 3 height width"], sketch: Float[Tensor, "n guides height width"]
+        self,
+        base: Float[Tensor, "n 3 height width"],
+        sketch: Float[Tensor, "n guides height width"],
+        references: Float[Tensor, "n 3 high wide"] | None = None,
     ) -> Float[Tensor, "n 3 high wide"]:
-        """Pictures of scale * 128 pixels to a side, RGB.
+        """Pictures of scale * 128 pixels to a side, RGB. `references`: other pictures of the person, of that size, where the
+        settings have them.
 
         In the residual form nothing holds them in 0..1, for a clamp would have no gradient beyond: clamp what is shown. It
-        begins as the enlarged base face. Raises ValueError for pictures of another size than 128.
+        begins as the enlarged base face, and its rows above `MADE` stay that. Raises ValueError for pictures of another size
+        than 128.
         """
         for what, picture in (("base face", base), ("sketch", sketch)):
             if picture.shape[-2:] != (SIDE, SIDE):
@@ -57,8 +63,15 @@ class Refiner(nn.Module):
                     f"Refiner: the {what} has {picture.shape[-1]} x {picture.shape[-2]} pixels; it must have {SIDE} x {SIDE}, "
                     "whatever the output's size: the refiner itself enlarges"
                 )
-        made = self.colors(self.layers(torch.cat([base, sketch], 1)))
-        return enlarged(base, self.refining.scale) + made if self.refining.residual else made.sigmoid()
+        seen = [base, sketch]
+        if self.refining.referred:
+            assert references is not None
+            seen.append(F.pixel_unshuffle(references, self.refining.scale))
+        looked = torch.cat(seen, 1)
+        if not self.refining.residual:
+            return self.colors(self.layers(looked)).sigmoid()
+        made = self.colors(self.layers(looked[..., MADE:, :]))
+        return enlarged(base, self.refining.scale) + F.pad(made, (0, 0, MADE * self.refining.scale, 0))
 
 
 def enlarged(pictures: Float[Tensor, "n 3 height width"], scale: int) -> Float[Tensor, "n 3 high wide"]:

@@ -11,10 +11,16 @@ from likeness.speech import RECIPES
 
 SIDE = 128
 """Pixels to a side of every face crop that goes in, and of the base face that comes out."""
-KEPT = 64
+KEPT = 52
 """Rows of the crop, from above, that the generator sees; those below, where the lips are, it has to make."""
+MADE = 40
+"""The first row that it makes where it does not make all: some above, so that both halves meet within what it made."""
 CODE = 64
 """Numbers that a hypernet gives for a frame's sound."""
+SHAPE = 8
+"""Numbers that say how a mouth is shaped (`likeness.nn.hyper.mouth`)."""
+GUIDES = 3
+"""Channels of a sketch (`likeness.nn.hyper.sketch`)."""
 Norm = Literal["batch", "group", "none"]
 
 
@@ -27,8 +33,11 @@ class Refining:
     width: int = 32
     depth: int = 4
     """Residual blocks. The transposed form has 2 more behind each doubling, or behind these where nothing is doubled."""
-    guides: int = 3
+    guides: int = GUIDES
     """Channels of what is drawn beside the base face: its sketch."""
+    referred: bool = True
+    """Whether it sees the reference at the output's size, too: what a person's skin and teeth are like, which 128 pixels do not
+    hold (the paper's does not)."""
     residual: bool = True
     """Whether the base face, bilinearly enlarged, is added, so that only what it lacks is learned."""
     enlarging: Literal["shuffle", "transposed"] = "shuffle"
@@ -54,8 +63,11 @@ class Judging:
 class Settings:
     """The base generator, and the settings of what works beside it."""
 
-    features: tuple[str, ...] = ("mel",)
-    """Speech features that it hears: mel, phones or both."""
+    features: tuple[str, ...] = ("phones",)
+    """Speech features that it hears: mel, phones or both. Phones carry from voice to voice, a timbre does not."""
+    shaped: bool = True
+    """Whether it is also told how the mouth is to be shaped, as numbers and as a sketch: what sound leaves open is then decided
+    before there are pixels, and not by their mean, which is a blur. The paper's is told by sound alone."""
     ear: Literal["small", "picture"] = "small"
     """What hears: convolutions along time; or the paper's second trunk on the mel as a picture of 80 x 16."""
     trunk_width: float = 0.5
@@ -68,7 +80,11 @@ class Settings:
     rank: int = 8
     """Of the kernels at the coarsest scale; 0: full, and 18 million parameters more at the paper's width."""
     norm: Literal["batch", "group"] = "group"
-    """Behind the generated convolutions. batch: samples of a batch are no longer independent in training (paper)."""
+    """Of all layers. batch: samples of a batch are not independent in training, nor the result of how many processes share
+    it (paper)."""
+    finest: Literal["shuffle", "full"] = "shuffle"
+    """shuffle: the last layers work at half of the size, on the rows from `MADE` on alone, and lay their channels out as
+    pixels; full: at full size, on all of it (paper), which makes the whole cost three times as much."""
     carried: bool = True
     """Whether what the decoder remembers goes on from frame to frame; the paper begins with nothing at every frame."""
     refining: Refining = field(default_factory=Refining)
@@ -96,8 +112,9 @@ class Settings:
 PRESETS = {
     "fast": Settings(),
     "paper": Settings(
-        ear="picture", trunk_width=1.0, decoder_width=1.0, form="replacing", rank=0, norm="batch", carried=False,
-        refining=Refining(1, width=64, depth=1, residual=False, enlarging="transposed", norm="batch"),
+        features=("mel",), shaped=False, ear="picture", trunk_width=1.0, decoder_width=1.0, form="replacing", rank=0,
+        norm="batch", finest="full", carried=False,
+        refining=Refining(1, width=64, depth=1, referred=False, residual=False, enlarging="transposed", norm="batch"),
         judging=Judging(1.0, 1.0, "whole"),
     ),
 }  # fmt: skip

@@ -12,6 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from likeness.nn.hyper.layers import norm
+from likeness.nn.hyper.settings import Norm
+
 MULTIPLE = 8  # channels are multiples of it
 SQUEEZE = 4  # of channels in a squeeze-and-excitation's middle
 EPSILON, MOMENTUM = 1e-3, 0.01  # of its batch norms, as its authors have them (their 1 - .99)
@@ -63,16 +66,16 @@ class Excitation(nn.Module):
 class Bottleneck(nn.Module):
     """Widen, look around channel by channel, narrow; the input is added where the shape allows."""
 
-    def __init__(self, inputs: int, row: Row, width: float) -> None:
+    def __init__(self, inputs: int, row: Row, width: float, kind: Norm) -> None:
         super().__init__()
         middle, outputs = divisible(width * row.expanded), divisible(width * row.outputs)
         layers: list[nn.Module] = []
         if middle != inputs:
-            layers += _layer(inputs, middle, row.hard)
-        layers += _layer(middle, middle, row.hard, row.kernel, row.stride, row.dilation, middle)
+            layers += _layer(inputs, middle, row.hard, kind)
+        layers += _layer(middle, middle, row.hard, kind, row.kernel, row.stride, row.dilation, middle)
         if row.squeezed:
             layers.append(Excitation(middle))
-        layers += _layer(middle, outputs, None)
+        layers += _layer(middle, outputs, None, kind)
         self.layers = nn.Sequential(*layers)
         self.added = row.stride == 1 and inputs == outputs
 
@@ -83,14 +86,14 @@ class Bottleneck(nn.Module):
 class Trunk(nn.Module):
     """Pictures to four maps, fine to coarse. Sides that are multiples of 16 halve exactly."""
 
-    def __init__(self, inputs: int, width: float = 1.0) -> None:
+    def __init__(self, inputs: int, width: float = 1.0, kind: Norm = "batch") -> None:
         """`width` multiplies every number of channels."""
         super().__init__()
         first = divisible(width * FIRST)
-        self.entrance = nn.Sequential(*_layer(inputs, first, True, 3, 2))
+        self.entrance = nn.Sequential(*_layer(inputs, first, True, kind, 3, 2))
         widths = [first, *(divisible(width * row.outputs) for row in ROWS)]
-        self.rows = nn.ModuleList(Bottleneck(before, row, width) for before, row in zip(widths, ROWS))
-        self.exit = nn.Sequential(*_layer(widths[-1], divisible(width * LAST), True))
+        self.rows = nn.ModuleList(Bottleneck(before, row, width, kind) for before, row in zip(widths, ROWS))
+        self.exit = nn.Sequential(*_layer(widths[-1], divisible(width * LAST), True, kind))
         self.channels = (*(widths[i + 1] for i in TAPPED), divisible(width * LAST))
         """Of the four maps."""
         for module in self.modules():
@@ -112,9 +115,9 @@ class Trunk(nn.Module):
 class Context(nn.Module):
     """LR-ASPP: a 1x1 convolution, weighed channel by channel by what the whole map says."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, kind: Norm = "batch") -> None:
         super().__init__()
-        self.local = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+        self.local = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), norm(kind, outputs), nn.ReLU(inplace=True))
         self.whole = nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Float[Tensor, "n inputs height width"]) -> Float[Tensor, "n outputs height width"]:
@@ -122,13 +125,20 @@ class Context(nn.Module):
 
 
 def _layer(
-    inputs: int, outputs: int, hard: bool | None, kernel: int = 1, stride: int = 1, dilation: int = 1, groups: int = 1
+    inputs: int,
+    outputs: int,
+    hard: bool | None,
+    kind: Norm,
+    kernel: int = 1,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
 ) -> list[nn.Module]:
-    """Convolution, batch norm and the bend: hard swish, ReLU, or with None none."""
+    """Convolution, norm and the bend: hard swish, ReLU, or with None none."""
     padding = (kernel - 1) // 2 * dilation
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False),
-        nn.BatchNorm2d(outputs, eps=EPSILON, momentum=MOMENTUM),
+        nn.BatchNorm2d(outputs, eps=EPSILON, momentum=MOMENTUM) if kind == "batch" else norm(kind, outputs),
     ]
     if hard is not None:
         layers.append(nn.Hardswish(inplace=True) if hard else nn.ReLU(inplace=True))

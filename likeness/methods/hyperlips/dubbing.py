@@ -1,0 +1,107 @@
+"""Lips for any video: the networks behind `likeness.dub.Lips`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from likeness.dub.lips import Crops, Said
+from likeness.errors import BadInput
+from likeness.nn.hyper import asset
+from likeness.nn.hyper.decoder import State
+from likeness.nn.hyper.lipnet import Heads, LipNet, near
+from likeness.nn.hyper.mouth import Person
+from likeness.portrait import FORMAT, read_header
+
+REFERENCES = 25
+"""As many as IP_LAP has."""
+STAYS = 1.3  # times as far as the nearest one a reference may lie and is kept: a change of it shows
+LIVELY = (0.6, 1.6)
+"""A person's movement over everybody's, within which it is believed: a bank of silent frames says nothing of how they speak."""
+
+
+class Carried(NamedTuple):
+    """What goes from call to call."""
+
+    memory: State
+    reference: int
+
+
+class HyperLips:
+    """A `likeness.dub.Lips`."""
+
+    def __init__(self, net: LipNet) -> None:
+        self.net, self.size, self.hearing, self.references = net.eval(), net.size, net.hearing, REFERENCES
+        self._known: tuple[Crops, Person, Tensor] | None = None
+
+    @torch.inference_mode()
+    def __call__(
+        self, faces: Crops, references: Crops, said: Said, state: Carried | None
+    ) -> tuple[Float[Tensor, "n size size 3"], Carried]:
+        """See `Lips`. A mouth speaks about its person's usual shape, as lively as theirs; in silence it rests."""
+        net, size = self.net, self.size
+        person, turned = self._person(references)
+        heard = net.hear(said.features)
+        lively = person.spread.clamp(*LIVELY)
+        spoken = person.centre + lively * net.foretold(heard)
+        shape = person.rest + said.activity[:, None] * (spoken - person.rest)
+        points = faces.points / size
+        mouths = net.mouth.points(shape, points, person)
+        chosen = self._chosen(net.mouth.turned(points, person), turned, None if state is None else state.reference)
+        heads = Heads(
+            _pictures(faces.images), _pictures(references.images)[:, chosen], near(heard)[None], shape[None], mouths[None]
+        )
+        made = net(heads, () if state is None else state.memory)
+        assert made.pictures is not None
+        return made.pictures[0].clamp(0, 1).permute(0, 2, 3, 1), Carried(made.state, chosen[-1])
+
+    def _person(self, references: Crops) -> tuple[Person, Float[Tensor, "bank turns"]]:
+        """What the bank says of the person; worked out when it is first seen."""
+        if self._known is None or self._known[0] is not references:
+            if not len(references.points):
+                raise BadInput("no picture of the face was found to take as a reference.")
+            points = references.points / self.size
+            person = self.net.mouth.person(points)
+            self._known = references, person, self.net.mouth.turned(points, person)
+        return self._known[1:]
+
+    def _chosen(self, turned: Float[Tensor, "n turns"], bank: Float[Tensor, "m turns"], before: int | None) -> list[int]:
+        """For each frame the reference that is turned most like it; one stays until another is clearly nearer."""
+        chosen = []
+        for apart in torch.cdist(turned, bank):
+            best = int(apart.argmin())
+            before = before if before is not None and float(apart[before]) < STAYS * float(apart[best]) else best
+            chosen.append(before)
+        return chosen
+
+
+def load_lips(path: Path | None = None) -> HyperLips:
+    """The lips of a file: those of many people (`likeness pretrain hyperlips`) or of a portrait; None for those in place.
+
+    Raises MissingAsset where there are none in place, BadInput and Refused for files that do not fit.
+    """
+    if path is None:
+        return HyperLips(asset.in_place())
+    try:
+        asset.KIND.read_header(path)
+    except BadInput as error:
+        try:
+            header = read_header(path)
+        except BadInput:
+            raise error from None
+        if header["format"] != FORMAT or header["method"] != "hyperlips":
+            raise BadInput(
+                f"{path}: a portrait of {header['method']}, which has no lips for a video. Train hyperlips."
+            ) from None
+        from likeness.methods import load
+
+        return HyperLips(load(path).net)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+    return HyperLips(asset.load(path))
+
+
+def _pictures(images: Float[Tensor, "n size size 3"]) -> Float[Tensor, "1 n 3 size size"]:
+    return images.permute(0, 3, 1, 2).contiguous()[None]

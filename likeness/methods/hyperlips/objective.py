@@ -1,0 +1,124 @@
+"""What HyperLips' networks are trained to: losses of a batch (Chen et al. 2023, section 3.4; the weights are the settings')."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from likeness.methods.hyperlips.config import Training
+from likeness.methods.hyperlips.material import Batch
+from likeness.nn.hyper.discriminator import BaseDiscriminator, DetailDiscriminator
+from likeness.nn.hyper.lipnet import LipNet
+from likeness.nn.hyper.settings import MADE, SIDE
+from likeness.nn.hyper.sketch import drawn
+from likeness.nn.perceptual import LaplacianDistance, Lpips
+
+ROUND = 0.06
+"""Round a mouth, of the picture's side, that counts as it."""
+
+
+class Sync(Protocol):
+    """An expert's opinion whether made mouths go with a sound."""
+
+    def __call__(self, made: Float[Tensor, "batch time 3 128 128"], batch: Batch) -> Float[Tensor, ""]:
+        """A loss, with gradients for what was made."""
+        ...
+
+
+class Objective(nn.Module):
+    """A network and the losses of what it makes: one module, so that processes can share it."""
+
+    def __init__(
+        self,
+        net: LipNet,
+        weights: Training,
+        perceptual: Lpips | LaplacianDistance,
+        judge: BaseDiscriminator | DetailDiscriminator | None = None,
+        sync: Sync | None = None,
+    ) -> None:
+        super().__init__()
+        self.net, self.weights, self.perceptual, self.sync = net, weights, perceptual, sync
+        self._judge = [judge]  # not a part of this module: it learns by itself
+
+    def forward(self, batch: Batch, refined: bool) -> tuple[dict[str, Tensor], Float[Tensor, "batch time 3 size size"]]:
+        """Losses by name, `loss` their weighted sum, and what was made. In the second stage the first learns no more."""
+        real, weights, (judge,) = batch.heads.crops, self.weights, self._judge
+        made = self._refined(batch) if refined else self.net(batch.heads, refined=False).base
+        shown = slice(MADE * real.shape[-1] // SIDE, None)  # what is copied has no error
+        mine, theirs = made[..., shown, :], real[..., shown, :]
+        weight = 1 + weights.mouth_weight * mouths(batch, real.shape[-1])[..., None, shown, :]
+        losses = {"l1": _weighed((mine - theirs).abs(), weight)}
+        losses["perceptual"] = self.perceptual(_rows_last(mine), _rows_last(theirs)).mean()
+        total = losses["l1"] + weights.perceptual_weight * losses["perceptual"]
+        if weights.steady_weight:
+            losses["steady"] = _weighed((mine.diff(dim=1) - theirs.diff(dim=1)).abs(), weight[:, 1:])
+            total = total + weights.steady_weight * losses["steady"]
+        if judge is not None and weights.adversarial_weight:
+            losses["adversarial"] = deceiving(judge, made.flatten(0, 1), real.flatten(0, 1), centres(batch, real.shape[-1]))
+            total = total + weights.adversarial_weight * losses["adversarial"]
+        if self.sync is not None and weights.sync_weight and not refined:
+            losses["sync"] = self.sync(made, batch)
+            total = total + weights.sync_weight * losses["sync"]
+        return losses | {"loss": total}, made
+
+    def _refined(self, batch: Batch) -> Float[Tensor, "batch time 3 size size"]:
+        with torch.no_grad():
+            base = self.net(batch.heads, refined=False).base
+        mouths, references, crops = (
+            value.flatten(0, 1) for value in (batch.heads.mouths, batch.heads.references, batch.heads.crops)
+        )
+        return self.net.refine(base.flatten(0, 1), drawn(mouths), references, crops).unflatten(0, base.shape[:2])
+
+
+def mouths(batch: Batch, size: int) -> Float[Tensor, "batch time size size"]:
+    """1 in the boxes round the mouths, 0 elsewhere."""
+    place = (torch.arange(size) + 0.5) / size
+    left, top, right, bottom = (edge[:, None] for edge in batch.boxes.unbind(1))
+    across = (place > left - ROUND) & (place < right + ROUND)
+    down = (place > top - ROUND) & (place < bottom + ROUND)
+    return (down[:, :, None] & across[:, None, :]).float()[:, None].expand(-1, batch.heads.crops.shape[1], -1, -1)
+
+
+def centres(batch: Batch, size: int) -> Float[Tensor, "n 2"]:
+    """Middles of the mouths, in pixels, one a frame."""
+    middle = (batch.boxes[:, :2] + batch.boxes[:, 2:]) / 2 * size
+    return middle.repeat_interleave(batch.heads.crops.shape[1], 0)
+
+
+def deceiving(
+    judge: BaseDiscriminator | DetailDiscriminator,
+    made: Float[Tensor, "n 3 size size"],
+    real: Float[Tensor, "n 3 size size"],
+    where: Float[Tensor, "n 2"],
+) -> Float[Tensor, ""]:
+    """The generator's part. Of base faces: cross entropy (Goodfellow et al. 2014); of refined ones: relativistic average
+    (Jolicoeur-Martineau 2018), over logits: the original's sigmoids leave it hardly a gradient."""
+    if isinstance(judge, BaseDiscriminator):
+        return F.softplus(-judge(made)).mean()
+    mine, theirs = judge(made, where), judge(real, where).detach()
+    return (F.softplus(theirs - mine.mean()) + F.softplus(theirs.mean() - mine)).mean() / 2
+
+
+def judging(
+    judge: BaseDiscriminator | DetailDiscriminator,
+    made: Float[Tensor, "n 3 size size"],
+    real: Float[Tensor, "n 3 size size"],
+    where: Float[Tensor, "n 2"],
+) -> Float[Tensor, ""]:
+    """The discriminator's part."""
+    if isinstance(judge, BaseDiscriminator):
+        return (F.softplus(-judge(real)).mean() + F.softplus(judge(made.detach())).mean()) / 2
+    mine, theirs = judge(made.detach(), where), judge(real, where)
+    return (F.softplus(mine.mean() - theirs) + F.softplus(mine - theirs.mean())).mean() / 2
+
+
+def _weighed(error: Float[Tensor, "batch time 3 h w"], weight: Float[Tensor, "batch time 1 h w"]) -> Float[Tensor, ""]:
+    return (error * weight).sum() / (3 * weight.sum())
+
+
+def _rows_last(pictures: Float[Tensor, "batch time 3 h w"]) -> Float[Tensor, "n h w 3"]:
+    return pictures.flatten(0, 1).permute(0, 2, 3, 1)
