@@ -15,8 +15,8 @@ from likeness.nn.hyper.settings import preset as networks
 class Training:
     """How the networks learn, from many people or from one clip."""
 
-    base_steps: int = 2800
-    refine_steps: int = 900
+    base_steps: int = 1500
+    refine_steps: int = 450
     lanes: int = 8
     """Stretches that a step looks at; processes share them, so their number must divide it."""
     time: int = 3
@@ -59,7 +59,7 @@ class Config:
             raise ValueError(f"size is {self.size}; this method renders at 256 or 512")
 
 
-TUNING = Training(base_steps=900, refine_steps=500, rate=4e-4)
+TUNING = Training(base_steps=600, refine_steps=300, rate=4e-4)
 """On one clip, from what was learned over many people."""
 PRESETS = ("fast", "standard", "paper")
 PAPER = Training(

@@ -190,7 +190,7 @@ def _sampler(lesson: Lesson, refined: bool) -> Sampler:
     size = lesson.net.size if refined else SIDE
     groups = lesson.material.of("train", size if refined else 0) or lesson.material.of("train")
     settings, training = lesson.net.settings, lesson.training
-    return Sampler(groups, settings.features, size, training.time, training.unheard, moved=True)
+    return Sampler(groups, settings, size, training.time, training.unheard, moved=True)
 
 
 def _draws(lesson: Lesson, name: str, step: int) -> list[np.random.Generator]:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -14,17 +15,19 @@ from torch import Tensor
 
 from likeness.album import Album, Page
 from likeness.album.pages import MARGIN, WHOLE, Jitter, mirrored
-from likeness.mesh import LIPS, SKULL
+from likeness.mesh import LIPS
 from likeness.nn.hyper.hearing import hearing, normalised
 from likeness.nn.hyper.lipnet import Heads
-from likeness.nn.hyper.mouth import Mouth
-from likeness.nn.hyper.settings import Settings
+from likeness.nn.hyper.mouth import Mouth, choose, jaw_of
+from likeness.nn.hyper.settings import SIDE, Settings
+from likeness.nn.hyper.warp import brought, control
 
 BANK = 12
 """Frames of which the one that is turned most like the stretch becomes its reference; in use there is a bank, too."""
 SHIFT, SCALE, TURN = 0.02, 0.03, 0.03
 """Standard deviations of how squares are moved: by sides, in log, in radians. Landmarks tremble by less."""
 LIGHT = 0.08  # standard deviation of the log of brightness, and half of it for each colour's: the same for a whole stretch
+EDGE = 9  # pixels of 128: as far as a mask is feathered
 MOST_S = 60.0  # seconds of one person that count; who is seen for longer is not seen more often
 
 
@@ -34,7 +37,7 @@ class Part:
 
     page: Page
     flip: bool
-    skull: Float[Tensor, "time skull 2"]
+    turned: Float[Tensor, "time turns"]
     shape: Float[Tensor, "time shape"]
     mouths: Float[Tensor, "time mouth 2"]
     """As the shape says, not as the tracker saw them: what a sketch will show in use."""
@@ -47,8 +50,10 @@ class Batch(NamedTuple):
 
     heads: Heads
     """With the whole crops, whose lower half the network does not look at."""
-    boxes: Float[Tensor, "batch 4"]
-    """Left, top, right, bottom of the mouths, over the stretch, 0..1 of the picture."""
+    boxes: Float[Tensor, "batch time 4"]
+    """Left, top, right, bottom of the mouths, 0..1 of the picture."""
+    skin: Float[Tensor, "batch time 128 128"]
+    """1 in the lower face, the part that is put into a picture; 0 outside, falling over its edge."""
 
 
 class Material:
@@ -76,10 +81,10 @@ class Material:
         shape = self.mouth.shape(points, person)
         mouths = self.mouth.points(shape, points, person)
         lengths = [len(page) for page in pages]
-        skulls, shapes, drawn = (values.split(lengths) for values in (points[:, list(SKULL)], shape, mouths))
+        turned, shapes, drawn = (values.split(lengths) for values in (self.mouth.turned(points, person), shape, mouths))
         names = self.settings.features
         heard = (torch.from_numpy(np.concatenate([page.features(name) for name in names], 1)) for page in pages)
-        return [Part(page, flip, *of) for page, *of in zip(pages, skulls, shapes, drawn, heard, strict=True)]
+        return [Part(page, flip, *of) for page, *of in zip(pages, turned, shapes, drawn, heard, strict=True)]
 
     def of(self, split: str, smallest: int = 0) -> list[list[Part]]:
         """The groups (videos) of a split, without pages whose pictures are smaller than `smallest` pixels."""
@@ -93,15 +98,15 @@ class Sampler:
     def __init__(
         self,
         groups: list[list[Part]],
-        features: tuple[str, ...],
+        settings: Settings,
         size: int,
         time: int,
         unheard: float = 0.0,
         moved: bool = False,
     ) -> None:
-        """`features` of `groups`; `size` of the crops; `time` frames to a stretch; `unheard`: share of the stretches without
+        """`settings` that `groups` were read with; `size` of the crops; `time` frames to a stretch; `unheard`: share of the stretches without
         sound; `moved`: with squares and light moved, for learning."""
-        self.ears = hearing(features)
+        self.settings, self.ears = settings, hearing(settings.features)
         self.groups = [g for g in ([p for p in group if len(p.page) >= time] for group in groups) if g]
         self.size, self.time, self.unheard, self.moved = size, time, unheard, moved
         seconds: dict[str, float] = defaultdict(float)
@@ -117,40 +122,48 @@ class Sampler:
         """One stretch a generator of random numbers."""
         stretches = [self._stretch(draw) for draw in draws]
         heads = Heads(*(torch.stack(values) for values in zip(*(heads for heads, _ in stretches))))
-        return Batch(heads, torch.stack([box for _, box in stretches]))
+        lips = heads.mouths[:, :, : len(LIPS)]
+        boxes = torch.cat([lips.amin(2), lips.amax(2)], -1)
+        return Batch(heads, boxes, torch.stack([skin for _, skin in stretches]))
 
-    def _stretch(self, draw: np.random.Generator) -> tuple[Heads, Tensor]:
+    def _stretch(self, draw: np.random.Generator) -> tuple[Heads, Float[Tensor, "time 128 128"]]:
         group = self.groups[draw.choice(len(self.groups), p=self.weights)]
         lengths = np.array([len(part.page) - self.time + 1 for part in group])
         part = group[draw.choice(len(group), p=lengths / lengths.sum())]
         start = int(draw.integers(len(part.page) - self.time + 1))
         frames = slice(start, start + self.time)
-        jitter = self._jitter(draw, part.flip)
+        jitter, own = self._jitter(draw, part.flip), self._jitter(draw, part.flip)
         light = self._light(draw)
-        images = np.stack([part.page.crop(t, self.size, jitter)[0] for t in range(start, start + self.time)]) * light
-        other, at = self._reference(draw, group, part, start)
-        reference = other.page.crop(at, self.size, self._jitter(draw, part.flip))[0] * light
         mouths = moved(part.mouths[frames], jitter)
+        other, at = self._reference(draw, group, part, start)
+        reference, face = other.page.crop(at, self.size, own)
+        held = control(torch.from_numpy(face / self.size))
+        images, references = [], []
+        for t, mouth in enumerate(mouths, start):
+            image, face = part.page.crop(t, self.size, jitter)
+            wanted = control(torch.from_numpy(face / self.size), mouth)
+            images.append(image * light)
+            references.append((brought(reference, held, wanted) if self.settings.warped else reference) * light)
         windows = self.ears.windows(self.ears.window(part.rows, start, start + self.time))
         heard = normalised(windows, self.ears.features) * float(draw.random() >= self.unheard)
-        crops = _tensor(images)
-        references = _tensor(reference[None]).expand_as(crops)
-        lips = mouths[:, : len(LIPS)]
-        box = torch.cat([lips.amin((0, 1)), lips.amax((0, 1))])
-        return Heads(crops, references, heard, part.shape[frames], mouths), box
+        heads = Heads(_tensor(images), _tensor(references), heard, part.shape[frames], mouths)
+        return heads, torch.from_numpy(np.stack([shown(mouth) for mouth in mouths]))
 
     def _reference(self, draw: np.random.Generator, group: list[Part], part: Part, start: int) -> tuple[Part, int]:
-        """Of a few frames of the same video the one whose skull lies most alike."""
-        wanted = part.skull[start + self.time // 2]
+        """The best of a few frames of the same video, as `mouth.choose` says; the bank of use is as small."""
+        middle = start + self.time // 2
         lengths = np.array([len(other.page) for other in group])
-        found: list[tuple[float, Part, int]] = []
-        for _ in range(BANK):
+        found: list[tuple[Part, int]] = []
+        for _ in range(4 * BANK):
             other = group[draw.choice(len(group), p=lengths / lengths.sum())]
             at = int(draw.integers(len(other.page)))
-            near = other is part and start - self.time <= at < start + 2 * self.time
-            found.append((float((other.skull[at] - wanted).square().sum()) + near, other, at))
-        _, other, at = min(found, key=lambda candidate: candidate[0])
-        return other, at
+            if other is not part or not start - self.time <= at < start + 2 * self.time:
+                found.append((other, at))
+            if len(found) == BANK:
+                break
+        found = found or [(part, 0)]
+        bank = torch.stack([o.turned[a] for o, a in found]), torch.stack([o.mouths[a] for o, a in found])
+        return found[choose((part.turned[middle], part.mouths[middle]), bank)]
 
     def _jitter(self, draw: np.random.Generator, flip: bool) -> Jitter:
         if not self.moved:
@@ -178,5 +191,15 @@ def _points(pages: list[Page], flip: bool) -> Float[Tensor, "time 478 2"]:
     return torch.from_numpy(mirrored(points, 1) if flip else points)
 
 
-def _tensor(images: Float[np.ndarray, "n size size 3"]) -> Float[Tensor, "n 3 size size"]:
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32).clip(0, 1))
+def shown(mouth: Float[Tensor, "mouth 2"]) -> Float[np.ndarray, "128 128"]:
+    """The lower face: between the ends of the jaw's line, with a soft edge."""
+    picture = np.zeros((SIDE, SIDE), np.float32)
+    jaw = np.round((jaw_of(mouth).numpy() * SIDE - 0.5) * 16).astype(np.int32)
+    cv2.fillPoly(picture, [jaw], (1.0,), cv2.LINE_AA, 4)
+    top = jaw[:, 1].min() // 16  # the jaw's ends lie beside the ears, above the nose's base
+    picture[:top] = 0
+    return cv2.GaussianBlur(cv2.dilate(picture, np.ones((EDGE, EDGE), np.uint8)), (EDGE, EDGE), 0)
+
+
+def _tensor(images: list[Float[np.ndarray, "size size 3"]]) -> Float[Tensor, "n 3 size size"]:
+    return torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2), np.float32).clip(0, 1))

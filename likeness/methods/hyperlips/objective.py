@@ -17,6 +17,7 @@ from likeness.nn.hyper.settings import MADE, SIDE
 from likeness.nn.hyper.sketch import drawn
 from likeness.nn.perceptual import LaplacianDistance, Lpips
 
+ROOM = 0.05  # weight of what lies outside the face: hardly any of it is put into a picture
 ROUND = 0.06
 """Round a mouth, of the picture's side, that counts as it."""
 
@@ -50,9 +51,11 @@ class Objective(nn.Module):
         made = self._refined(batch) if refined else self.net(batch.heads, refined=False).base
         shown = slice(MADE * real.shape[-1] // SIDE, None)  # what is copied has no error
         mine, theirs = made[..., shown, :], real[..., shown, :]
-        weight = 1 + weights.mouth_weight * mouths(batch, real.shape[-1])[..., None, shown, :]
+        weight = ROOM + enlarged(batch.skin, real.shape[-1]) + weights.mouth_weight * mouths(batch, real.shape[-1])
+        weight = weight[..., None, shown, :]
         losses = {"l1": _weighed((mine - theirs).abs(), weight)}
-        losses["perceptual"] = self.perceptual(_rows_last(mine), _rows_last(theirs)).mean()
+        skin = enlarged(batch.skin, real.shape[-1])[..., shown, :].flatten(0, 1)
+        losses["perceptual"] = self.perceptual(_rows_last(mine), _rows_last(theirs), skin).mean()
         total = losses["l1"] + weights.perceptual_weight * losses["perceptual"]
         if weights.steady_weight:
             losses["steady"] = _weighed((mine.diff(dim=1) - theirs.diff(dim=1)).abs(), weight[:, 1:])
@@ -77,16 +80,15 @@ class Objective(nn.Module):
 def mouths(batch: Batch, size: int) -> Float[Tensor, "batch time size size"]:
     """1 in the boxes round the mouths, 0 elsewhere."""
     place = (torch.arange(size) + 0.5) / size
-    left, top, right, bottom = (edge[:, None] for edge in batch.boxes.unbind(1))
+    left, top, right, bottom = (edge[..., None] for edge in batch.boxes.unbind(-1))
     across = (place > left - ROUND) & (place < right + ROUND)
     down = (place > top - ROUND) & (place < bottom + ROUND)
-    return (down[:, :, None] & across[:, None, :]).float()[:, None].expand(-1, batch.heads.crops.shape[1], -1, -1)
+    return (down[..., :, None] & across[..., None, :]).float()
 
 
 def centres(batch: Batch, size: int) -> Float[Tensor, "n 2"]:
     """Middles of the mouths, in pixels, one a frame."""
-    middle = (batch.boxes[:, :2] + batch.boxes[:, 2:]) / 2 * size
-    return middle.repeat_interleave(batch.heads.crops.shape[1], 0)
+    return ((batch.boxes[..., :2] + batch.boxes[..., 2:]) / 2 * size).flatten(0, 1)
 
 
 def deceiving(
@@ -118,6 +120,10 @@ def judging(
 
 def _weighed(error: Float[Tensor, "batch time 3 h w"], weight: Float[Tensor, "batch time 1 h w"]) -> Float[Tensor, ""]:
     return (error * weight).sum() / (3 * weight.sum())
+
+
+def enlarged(skin: Float[Tensor, "batch time height width"], size: int) -> Float[Tensor, "batch time size size"]:
+    return F.interpolate(skin, size=(size, size), mode="bilinear", align_corners=False) if size != SIDE else skin
 
 
 def _rows_last(pictures: Float[Tensor, "batch time 3 h w"]) -> Float[Tensor, "n h w 3"]:

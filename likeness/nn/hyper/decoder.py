@@ -105,19 +105,30 @@ class FaceDecoder(nn.Module):
         return x, tuple(remembered) if self.carried else ()
 
 
-def head(inputs: int, width: float, kind: Norm = "batch", shuffled: bool = False) -> nn.Sequential:
-    """Features of every pixel to its colour, 0..1; of every second, to those of the four round it."""
+def head(inputs: int, width: float, kind: Norm = "batch", shuffled: bool = False, change: bool = False) -> nn.Sequential:
+    """Features of every pixel to its colour, 0..1, or to a `change` of it that begins with none; where `shuffled` of every
+    second pixel, to those of the four round it."""
+    bend = nn.Identity() if change else nn.Sigmoid()
     if shuffled:
         colors = nn.Conv2d(inputs, 3 * UNSHUFFLED**2, 3, padding=1)
-        return nn.Sequential(Residual(inputs, kind), colors, nn.PixelShuffle(UNSHUFFLED), nn.Sigmoid())
+        return nn.Sequential(Residual(inputs, kind), _still(colors, change), nn.PixelShuffle(UNSHUFFLED), bend)
     last = even(width * LAST)
     return nn.Sequential(
         Residual(inputs, kind),
         Residual(inputs, kind),
         convolved(inputs, last, kind),
-        nn.Conv2d(last, 3, 1),
-        nn.Sigmoid(),
+        _still(nn.Conv2d(last, 3, 1), change),
+        bend,
     )
+
+
+def _still(layer: nn.Conv2d, change: bool) -> nn.Conv2d:
+    """A layer that begins with zeros, where it makes changes."""
+    if change:
+        nn.init.zeros_(layer.weight)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 def even(channels: float) -> int:

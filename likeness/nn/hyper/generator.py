@@ -41,7 +41,7 @@ class BaseGenerator(nn.Module):
         shuffled = settings.finest == "shuffle"
         top = MADE if shuffled else None
         self.decoder = FaceDecoder(channels, inputs, settings.decoder_width, settings.carried, settings.norm, top)
-        self.head = head(self.decoder.outputs, settings.decoder_width, settings.norm, shuffled)
+        self.head = head(self.decoder.outputs, settings.decoder_width, settings.norm, shuffled, settings.warped)
 
     def forward(
         self,
@@ -50,7 +50,8 @@ class BaseGenerator(nn.Module):
         cues: Cues,
         state: State = (),
     ) -> tuple[Float[Tensor, "batch time 3 128 128"], State]:
-        """Faces, RGB 0..1 as all pictures here, and the state to give with the frames that follow.
+        """Faces, RGB 0..1 as all pictures here, and the state to give with the frames that follow. Beyond a warped reference
+        nothing holds them in 0..1: clamp what is shown.
 
         Of the crops only the upper `KEPT` rows are looked at. A new scene begins with an empty state. Rows that are not made
         are the crops'.
@@ -69,6 +70,8 @@ class BaseGenerator(nn.Module):
         maps = tuple(meet(x, code(y)) for meet, code, x, y in zip(self.meet, self.codes, maps, heard))
         features, state = self.decoder(maps, picture, time, state)
         made = self.head(features).unflatten(0, (-1, time))
+        if self.settings.warped:
+            made = references[..., SIDE - made.shape[-2] :, :] + made
         return torch.cat([crops[..., : SIDE - made.shape[-2], :], made], -2), state
 
 

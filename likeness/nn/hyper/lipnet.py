@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from likeness.audio import ROWS_PER_FRAME, Hearing
 from likeness.nn.hyper.articulation import PAST as WIDE_PAST
@@ -17,7 +16,7 @@ from likeness.nn.hyper.decoder import State
 from likeness.nn.hyper.generator import BaseGenerator
 from likeness.nn.hyper.hearing import hearing, normalised
 from likeness.nn.hyper.mouth import Mouth
-from likeness.nn.hyper.refiner import Refiner
+from likeness.nn.hyper.refiner import Refiner, shrunk
 from likeness.nn.hyper.settings import MADE, SIDE, Settings
 from likeness.nn.hyper.sketch import drawn
 
@@ -28,6 +27,7 @@ class Heads(NamedTuple):
     crops: Float[Tensor, "batch time 3 size size"]
     """As large as what is made: 128 pixels times the refiner's scale, or 128 for the base face alone."""
     references: Float[Tensor, "batch time 3 size size"]
+    """Brought to where skull and mouth are to be (`warp`), where the settings say so."""
     sound: Float[Tensor, "batch time columns 20"]
     """As `near` cuts it out of what `LipNet.hear` gives; zeros where nothing is known of it."""
     shape: Float[Tensor, "batch time shape"]
@@ -80,7 +80,7 @@ class LipNet(nn.Module):
         time, scale = heads.crops.shape[1], heads.crops.shape[-1] // SIDE
         sketch = drawn(flat["mouths"].detach())
         guides = (heads.shape, sketch.unflatten(0, (-1, time))) if self.settings.shaped else (None, None)
-        small, smaller = (_shrunk(flat[name], scale).unflatten(0, (-1, time)) for name in ("crops", "references"))
+        small, smaller = (shrunk(flat[name], scale).unflatten(0, (-1, time)) for name in ("crops", "references"))
         base, state = self.base(small, smaller, Cues(heads.sound, *guides), state)
         if not refined:
             return Made(base, None, state)
@@ -105,7 +105,3 @@ def near(windows: Float[Tensor, "*batch columns rows"]) -> Float[Tensor, "*batch
     narrow = hearing(("phones",))
     first = (WIDE_PAST - narrow.past) * ROWS_PER_FRAME
     return windows[..., first : first + narrow.rows]
-
-
-def _shrunk(pictures: Float[Tensor, "n 3 size size"], scale: int) -> Float[Tensor, "n 3 128 128"]:
-    return F.avg_pool2d(pictures, scale) if scale > 1 else pictures

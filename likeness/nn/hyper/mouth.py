@@ -25,6 +25,10 @@ FLAT, SKULL_FLAT = 2 * len(MOUTH), 2 * len(SKULL)
 RIDGE = 1e-4
 REST = 0.1  # share of a person's frames, those that are open least, whose mean is the mouth at rest
 FEWEST = 2
+MOUTH_COUNTS, SHUT_COUNTS = 0.5, 0.5
+"""Of how far references' mouths are from what is wanted, and of how far they are shut too much, against their pose: root mean
+squares of points, in sides of the square."""
+STAYS, NEAR = 1.5, 0.004  # times as bad, and half a pixel of 128 worse
 _OPENING = (MOUTH.index(UPPER_INNER_LIP), MOUTH.index(LOWER_INNER_LIP))
 _OUTER = tuple(MOUTH.index(point) for point in OUTER_LIPS)
 _INNER = tuple(MOUTH.index(point) for point in INNER_LIPS)
@@ -103,6 +107,25 @@ class Mouth(nn.Module):
     def _turned(self, points: Float[Tensor, "frames 478 2"], person: Person) -> Float[Tensor, "frames mouth 2"]:
         """The person's mean mouth in every frame's turn of the head."""
         return person.mouth + (self.turned(points, person) @ self.lean).unflatten(1, (-1, 2))
+
+
+def choose(
+    wanted: tuple[Float[Tensor, " turns"], Float[Tensor, "mouth 2"]],
+    bank: tuple[Float[Tensor, "references turns"], Float[Tensor, "references mouth 2"]],
+    before: int | None = None,
+) -> int:
+    """Which picture of a bank to begin from: turned alike, its mouth alike and rather too far open, since a warp can close a mouth
+    but not show what is in it. The one before stays unless another is clearly better: a change of it shows.
+
+    Both are given as turns of the head (`Mouth.turned`) and points of the mouth, 0..1 across the square.
+    """
+    turned = (bank[0] - wanted[0]).norm(dim=1) / len(SKULL) ** 0.5
+    mouths = bank[1] - bank[1].mean(1, keepdim=True), wanted[1] - wanted[1].mean(0)
+    other = (mouths[0] - mouths[1]).square().sum(-1).mean(1).sqrt()
+    shut = (opening(wanted[1][None]) - opening(bank[1])).clamp_min(0)
+    cost = turned + MOUTH_COUNTS * other + SHUT_COUNTS * shut
+    best = int(cost.argmin())
+    return before if before is not None and float(cost[before]) < STAYS * float(cost[best]) + NEAR else best
 
 
 def opening(mouth: Float[Tensor, "frames mouth 2"]) -> Float[Tensor, " frames"]:

@@ -54,7 +54,7 @@ class Refiner(nn.Module):
         settings have them.
 
         In the residual form nothing holds them in 0..1, for a clamp would have no gradient beyond: clamp what is shown. It
-        begins as the enlarged base face, and its rows above `MADE` stay that. Raises ValueError for pictures of another size
+        begins as `begun` says, and its rows above `MADE` stay that. Raises ValueError for pictures of another size
         than 128.
         """
         for what, picture in (("base face", base), ("sketch", sketch)):
@@ -71,7 +71,22 @@ class Refiner(nn.Module):
         if not self.refining.residual:
             return self.colors(self.layers(looked)).sigmoid()
         made = self.colors(self.layers(looked[..., MADE:, :]))
-        return enlarged(base, self.refining.scale) + F.pad(made, (0, 0, MADE * self.refining.scale, 0))
+        return begun(base, references, self.refining) + F.pad(made, (0, 0, MADE * self.refining.scale, 0))
+
+
+def begun(
+    base: Float[Tensor, "n 3 height width"], references: Float[Tensor, "n 3 high wide"] | None, refining: Refining
+) -> Float[Tensor, "n 3 high wide"]:
+    """What the residual form begins with: the base face enlarged; with a reference its detail, and in it what the base face
+    changed."""
+    if references is None or not refining.referred:
+        return enlarged(base, refining.scale)
+    return references + enlarged(base - shrunk(references, refining.scale), refining.scale)
+
+
+def shrunk(pictures: Float[Tensor, "n 3 high wide"], scale: int) -> Float[Tensor, "n 3 height width"]:
+    """By means over squares of pixels."""
+    return F.avg_pool2d(pictures, scale) if scale > 1 else pictures
 
 
 def enlarged(pictures: Float[Tensor, "n 3 height width"], scale: int) -> Float[Tensor, "n 3 high wide"]:

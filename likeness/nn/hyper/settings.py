@@ -39,7 +39,8 @@ class Refining:
     """Whether it sees the reference at the output's size, too: what a person's skin and teeth are like, which 128 pixels do not
     hold (the paper's does not)."""
     residual: bool = True
-    """Whether the base face, bilinearly enlarged, is added, so that only what it lacks is learned."""
+    """Whether only what is lacking is learned: beyond the base face, bilinearly enlarged, or beyond the reference with what the
+    base face changed in it."""
     enlarging: Literal["shuffle", "transposed"] = "shuffle"
     """shuffle: everything is worked out at `SIDE` and the channels laid out as pixels at the end; transposed: transposed
     convolutions, and full width at every size."""
@@ -68,6 +69,9 @@ class Settings:
     shaped: bool = True
     """Whether it is also told how the mouth is to be shaped, as numbers and as a sketch: what sound leaves open is then decided
     before there are pixels, and not by their mean, which is a blur. The paper's is told by sound alone."""
+    warped: bool = True
+    """Whether references are brought to where skull and mouth are to be (`warp`), and only what such a picture lacks is made;
+    the paper's generator gets them as they are and makes all."""
     ear: Literal["small", "picture"] = "small"
     """What hears: convolutions along time; or the paper's second trunk on the mel as a picture of 80 x 16."""
     trunk_width: float = 0.5
@@ -112,7 +116,7 @@ class Settings:
 PRESETS = {
     "fast": Settings(),
     "paper": Settings(
-        features=("mel",), shaped=False, ear="picture", trunk_width=1.0, decoder_width=1.0, form="replacing", rank=0,
+        features=("mel",), shaped=False, warped=False, ear="picture", trunk_width=1.0, decoder_width=1.0, form="replacing", rank=0,
         norm="batch", finest="full", carried=False,
         refining=Refining(1, width=64, depth=1, referred=False, residual=False, enlarging="transposed", norm="batch"),
         judging=Judging(1.0, 1.0, "whole"),

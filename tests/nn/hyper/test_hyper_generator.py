@@ -8,9 +8,11 @@ from torch import nn
 
 from likeness.errors import BadInput
 from likeness.nn.hyper import BaseGenerator, hidden, preset
+from likeness.nn.hyper.cues import Cues
 from likeness.nn.hyper.decoder import FaceDecoder
 from likeness.nn.hyper.ear import MAPS, PictureEar
 from likeness.nn.hyper.recurrence import Recurrence
+from likeness.nn.hyper.settings import GUIDES, KEPT, MADE, SHAPE
 from likeness.nn.hyper.trunk import Context, Trunk, divisible
 
 NARROW = {"trunk_width": 0.25, "decoder_width": 0.2}
@@ -20,10 +22,21 @@ def millions(*modules: nn.Module | None) -> float:
     return sum(p.numel() for module in modules if module is not None for p in module.parameters()) / 1e6
 
 
-def given_to(batch: int, time: int, columns: int = 80, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def given_to(batch: int, time: int, columns: int = 42, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, Cues]:
+    """Of the paper's preset, too, which hears 80 columns and looks at nothing but the sound."""
     draw = torch.Generator().manual_seed(seed)
     crops, references = (torch.rand(batch, time, 3, 128, 128, generator=draw) for _ in range(2))
-    return crops, references, torch.randn(batch, time, columns, 20, generator=draw)
+    sound = torch.randn(batch, time, columns, 20, generator=draw)
+    sketch = torch.rand(batch, time, GUIDES, 128, 128, generator=draw)
+    return crops, references, Cues(sound, torch.randn(batch, time, SHAPE, generator=draw), sketch)
+
+
+def columns_of(name: str) -> int:
+    return preset(name).columns
+
+
+def part(cues: Cues, frames: slice | torch.Tensor) -> Cues:
+    return Cues(*(cue[:, frames] for cue in cues))
 
 
 @pytest.fixture(scope="module")
@@ -105,35 +118,54 @@ def test_settings_that_make_no_network_are_refused():
 
 @pytest.mark.parametrize("name", ["fast", "paper"])
 def test_the_hidden_half_has_no_influence(name, fast, paper):
-    crops, references, sound = given_to(1, 1)
+    crops, references, cues = given_to(1, 1, columns_of(name))
     crops.requires_grad_()
-    (fast if name == "fast" else paper)(crops, references, sound)[0].square().sum().backward()
+    (fast if name == "fast" else paper)(crops, references, cues)[0].square().sum().backward()
     assert crops.grad is not None
-    assert not crops.grad[..., 64:, :].any() and crops.grad[..., :64, :].any()
+    assert not crops.grad[..., KEPT:, :].any() and crops.grad[..., :KEPT, :].any()
 
 
 def test_not_even_what_is_no_number_leaks_out_of_the_hidden_half():
     crops = torch.full((1, 3, 128, 128), torch.nan)
-    crops[..., :64, :] = 0.5
-    assert hidden(crops)[..., :64, :].eq(0.5).all() and not hidden(crops)[..., 64:, :].any()
+    crops[..., :KEPT, :] = 0.5
+    assert hidden(crops)[..., :KEPT, :].eq(0.5).all() and not hidden(crops)[..., KEPT:, :].any()
+
+
+def test_what_is_not_made_is_the_crops(fast, paper):
+    crops, references, cues = given_to(1, 1)
+    with torch.inference_mode():
+        made = fast(crops, references, cues)[0]
+        assert torch.equal(made[..., :MADE, :], crops[..., :MADE, :]) and not torch.equal(made[..., MADE:, :], crops[..., MADE:, :])
+        made = paper(*given_to(1, 1, 80))[0]
+    assert not torch.isclose(made, crops).all(-1).any()
 
 
 @pytest.mark.parametrize("name", ["fast", "paper"])
 def test_sound_changes_its_own_sample_only(name, fast, paper):
     generator = fast if name == "fast" else paper
-    crops, references, sound = given_to(3, 1)
-    other = sound.clone()
-    other[1] += torch.randn(80, 20, generator=torch.Generator().manual_seed(1))
+    crops, references, cues = given_to(3, 1, columns_of(name))
+    sound = cues.sound.clone()
+    sound[1] += torch.randn(sound.shape[2:], generator=torch.Generator().manual_seed(1))
+    other = cues._replace(sound=sound)
     with torch.inference_mode():
-        changed = (generator(crops, references, other)[0] - generator(crops, references, sound)[0]).abs().amax((1, 2, 3, 4))
+        changed = (generator(crops, references, other)[0] - generator(crops, references, cues)[0]).abs().amax((1, 2, 3, 4))
     assert changed[0] < 1e-6 and changed[2] < 1e-6 and changed[1] > 1e-5
 
 
 def test_silence_makes_a_face_too(fast):
     """A window without any variation: nothing is divided by its spread."""
-    crops, references, sound = given_to(1, 1)
+    crops, references, cues = given_to(1, 1)
     with torch.inference_mode():
-        assert torch.isfinite(fast(crops, references, torch.full_like(sound, -4.0))[0]).all()
+        assert torch.isfinite(fast(crops, references, cues._replace(sound=torch.full_like(cues.sound, -4.0)))[0]).all()
+
+
+def test_shape_and_sketch_matter(fast):
+    crops, references, cues = given_to(1, 1)
+    with torch.inference_mode():
+        whole = fast(crops, references, cues)[0]
+        for name in ("shape", "sketch"):
+            other = fast(crops, references, cues._replace(**{name: torch.zeros_like(getattr(cues, name))}))[0]
+            assert (whole - other).abs().max() > 1e-5
 
 
 def test_a_single_frame_can_be_learned_from():
@@ -155,35 +187,35 @@ def test_a_single_frame_can_be_learned_from():
 
 
 def test_a_stream_frame_by_frame_is_the_whole_sequence(fast):
-    crops, references, sound = given_to(2, 5)
+    crops, references, cues = given_to(2, 5)
     with torch.inference_mode():
-        whole, last = fast(crops, references, sound)
+        whole, last = fast(crops, references, cues)
         for sizes in ((1, 1, 1, 1, 1), (2, 3)):
             state, parts = (), []
-            for some in zip(*(x.split(sizes, 1) for x in (crops, references, sound))):
-                faces, state = fast(*some, state)
+            for some in torch.arange(5).split(sizes):
+                faces, state = fast(crops[:, some], references[:, some], part(cues, some), state)
                 parts.append(faces)
             assert (torch.cat(parts, 1) - whole).abs().max() < 1e-5
             assert all((a - b).abs().max() < 1e-5 for a, b in zip(state, last))
 
 
 def test_memory_is_carried_and_the_papers_is_not(fast, paper):
-    crops, references, sound = given_to(1, 2)
     with torch.inference_mode():
-        for generator, carried in ((fast, True), (paper, False)):
-            whole, state = generator(crops, references, sound)
-            anew, _ = generator(crops[:, 1:], references[:, 1:], sound[:, 1:])
+        for generator, columns, carried in ((fast, 42, True), (paper, 80, False)):
+            crops, references, cues = given_to(1, 2, columns)
+            whole, state = generator(crops, references, cues)
+            anew, _ = generator(crops[:, 1:], references[:, 1:], part(cues, slice(1, None)))
             assert ((whole[:, 1:] - anew).abs().max() > 1e-5) == carried
             assert bool(state) == carried
 
 
 def test_samples_and_frames_are_not_mixed_up(fast):
     """[batch time ...] in the one order: a sample's frames are neighbours, whatever the batch."""
-    crops, references, sound = given_to(3, 2)
+    crops, references, cues = given_to(3, 2)
     with torch.inference_mode():
-        together, _ = fast(crops, references, sound)
+        together, _ = fast(crops, references, cues)
         for i in range(3):
-            alone, _ = fast(crops[i : i + 1], references[i : i + 1], sound[i : i + 1])
+            alone, _ = fast(crops[i : i + 1], references[i : i + 1], Cues(*(cue[i : i + 1] for cue in cues)))
             assert (together[i] - alone[0]).abs().max() < 1e-5
 
 
