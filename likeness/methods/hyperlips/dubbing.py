@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,14 +13,15 @@ from torch import Tensor
 from likeness.dub.lips import Crops, Said
 from likeness.errors import BadInput
 from likeness.nn.hyper import asset
+from likeness.nn.hyper.bank import Bank
 from likeness.nn.hyper.decoder import State
 from likeness.nn.hyper.lipnet import Heads, LipNet, near
-from likeness.nn.hyper.mouth import Person
+from likeness.nn.hyper.mouth import choose
+from likeness.nn.hyper.warp import control
 from likeness.portrait import FORMAT, read_header
 
 REFERENCES = 25
 """As many as IP_LAP has."""
-STAYS = 1.3  # times as far as the nearest one a reference may lie and is kept: a change of it shows
 LIVELY = (0.6, 1.6)
 """A person's movement over everybody's, within which it is believed: a bank of silent frames says nothing of how they speak."""
 
@@ -36,7 +38,7 @@ class HyperLips:
 
     def __init__(self, net: LipNet) -> None:
         self.net, self.size, self.hearing, self.references = net.eval(), net.size, net.hearing, REFERENCES
-        self._known: tuple[Crops, Person, Tensor] | None = None
+        self._known: tuple[Crops, Bank] | None = None
 
     @torch.inference_mode()
     def __call__(
@@ -44,39 +46,39 @@ class HyperLips:
     ) -> tuple[Float[Tensor, "n size size 3"], Carried]:
         """See `Lips`. A mouth speaks about its person's usual shape, as lively as theirs; in silence it rests."""
         net, size = self.net, self.size
-        person, turned = self._person(references)
+        bank = self._bank(references)
+        person = bank.person
         heard = net.hear(said.features)
         lively = person.spread.clamp(*LIVELY)
         spoken = person.centre + lively * net.foretold(heard)
         shape = person.rest + said.activity[:, None] * (spoken - person.rest)
         points = faces.points / size
         mouths = net.mouth.points(shape, points, person)
-        chosen = self._chosen(net.mouth.turned(points, person), turned, None if state is None else state.reference)
+        before, pictures = None if state is None else state.reference, []
+        for turned, mouth, face in zip(net.mouth.turned(points, person), mouths, points):
+            before = choose((turned, mouth), bank.looks, before)
+            pictures.append(bank.picture(before, control(face, mouth)))
+        assert before is not None
         heads = Heads(
-            _pictures(faces.images), _pictures(references.images)[:, chosen], near(heard)[None], shape[None], mouths[None]
+            _pictures(faces.images),
+            _pictures(torch.from_numpy(np.stack(pictures))),
+            near(heard)[None],
+            shape[None],
+            mouths[None],
         )
         made = net(heads, () if state is None else state.memory)
         assert made.pictures is not None
-        return made.pictures[0].clamp(0, 1).permute(0, 2, 3, 1), Carried(made.state, chosen[-1])
+        return made.pictures[0].clamp(0, 1).permute(0, 2, 3, 1), Carried(made.state, before)
 
-    def _person(self, references: Crops) -> tuple[Person, Float[Tensor, "bank turns"]]:
+    def _bank(self, references: Crops) -> Bank:
         """What the bank says of the person; worked out when it is first seen."""
         if self._known is None or self._known[0] is not references:
             if not len(references.points):
                 raise BadInput("no picture of the face was found to take as a reference.")
             points = references.points / self.size
-            person = self.net.mouth.person(points)
-            self._known = references, person, self.net.mouth.turned(points, person)
-        return self._known[1:]
-
-    def _chosen(self, turned: Float[Tensor, "n turns"], bank: Float[Tensor, "m turns"], before: int | None) -> list[int]:
-        """For each frame the reference that is turned most like it; one stays until another is clearly nearer."""
-        chosen = []
-        for apart in torch.cdist(turned, bank):
-            best = int(apart.argmin())
-            before = before if before is not None and float(apart[before]) < STAYS * float(apart[best]) else best
-            chosen.append(before)
-        return chosen
+            images = list(references.images.numpy())
+            self._known = references, Bank(self.net, images, points, self.net.mouth.person(points))
+        return self._known[1]
 
 
 def load_lips(path: Path | None = None) -> HyperLips:

@@ -104,8 +104,8 @@ class Sampler:
         unheard: float = 0.0,
         moved: bool = False,
     ) -> None:
-        """`settings` that `groups` were read with; `size` of the crops; `time` frames to a stretch; `unheard`: share of the stretches without
-        sound; `moved`: with squares and light moved, for learning."""
+        """`settings` that `groups` were read with; `size` of the crops; `time` frames to a stretch; `unheard`: share of the
+        stretches without sound; `moved`: with squares and light moved, for learning."""
         self.settings, self.ears = settings, hearing(settings.features)
         self.groups = [g for g in ([p for p in group if len(p.page) >= time] for group in groups) if g]
         self.size, self.time, self.unheard, self.moved = size, time, unheard, moved

@@ -26,16 +26,17 @@ from likeness.dub.paste import paste
 from likeness.methods.hyperlips.config import Config, restored
 from likeness.methods.hyperlips.footage import Footage
 from likeness.nn.adaptation.speaker import Speaker, blank_voice, sizes_of, within
+from likeness.nn.hyper.bank import Bank
 from likeness.nn.hyper.decoder import State
 from likeness.nn.hyper.hearing import hearing as near_hearing
 from likeness.nn.hyper.lipnet import Heads, LipNet
-from likeness.nn.hyper.mouth import MOUTH, Person
+from likeness.nn.hyper.mouth import MOUTH, Person, choose
+from likeness.nn.hyper.warp import control
 from likeness.nn.performing import Performer
 from likeness.nn.voice import Voice
 from likeness.portrait import Heard, Layer, below, header_hearing
 from likeness.rig import LIP_COEFFICIENTS
 
-STAYS = 1.3  # times as far as the nearest one a reference may lie and is kept: a change of it shows
 METRES = 0.5
 """A turn of so many radians counts as much as a metre, where poses are compared."""
 GOES_ON = 2  # frames of the video between two that are shown, up to which the memory goes on
@@ -106,12 +107,14 @@ class Model(Performer):
         image, place = footage.picture(frame), footage.place(frame)
         seen = footage.within(frame)
         goes_on = state is not None and abs(state.frame - frame) <= GOES_ON
-        reference = self._reference(frame, state.reference if state is not None and goes_on else None)
         asked = self._asked(frame, row)
-        shape = self.net.mouth.shape(asked[None], self._person)
-        mouths = self.net.mouth.points(shape, seen[None], self._person)
+        mouth = self.net.mouth
+        shape = mouth.shape(asked[None], self._person)
+        mouths = mouth.points(shape, seen[None], self._person)
+        wanted = mouth.turned(seen[None], self._person)[0], mouths[0]
+        reference = choose(wanted, self._bank.looks, state.reference if state is not None and goes_on else None)
         old = cut_out(image, place, size)
-        other = self._reference_crop(reference)
+        other = self._bank.picture(reference, control(seen, mouths[0]))
         columns = self.config.networks.columns
         heads = Heads(_picture(old), _picture(other), sound.view(1, 1, columns, -1), shape[None], mouths[None])
         made = self.net(heads, state.memory if state is not None and goes_on else ())
@@ -130,23 +133,14 @@ class Model(Performer):
         face[list(MOUTH)] = unit[list(MOUTH)]
         return face
 
-    def _reference(self, frame: int, before: int | None) -> int:
-        """Which of the references is turned most like the frame; the one before stays unless another is clearly nearer."""
-        footage = self.footage
-        apart = _apart(footage.poses[frame][None], footage.poses[footage.references])[0]
-        best = int(apart.argmin())
-        return before if before is not None and float(apart[before]) < STAYS * float(apart[best]) else best
-
-    def _reference_crop(self, reference: int) -> Float[np.ndarray, "size size 3"]:
-        if reference not in self._crops:
-            frame = int(self.footage.references[reference])
-            self._crops[reference] = cut_out(self.footage.picture(frame), self.footage.place(frame), self.net.size)
-        return self._crops[reference]
-
     @cached_property
-    def _crops(self) -> dict[int, Float[np.ndarray, "size size 3"]]:
-        """References that were asked for."""
-        return {}
+    def _bank(self) -> Bank:
+        """The references."""
+        footage, size = self.footage, self.net.size
+        frames = footage.references.tolist()
+        images = [cut_out(footage.picture(t), footage.place(t), size) for t in frames]
+        points = torch.stack([footage.within(t) for t in frames])
+        return Bank(self.net, images, points, self._person)
 
     @cached_property
     def _person(self) -> Person:

@@ -114,8 +114,8 @@ def choose(
     bank: tuple[Float[Tensor, "references turns"], Float[Tensor, "references mouth 2"]],
     before: int | None = None,
 ) -> int:
-    """Which picture of a bank to begin from: turned alike, its mouth alike and rather too far open, since a warp can close a mouth
-    but not show what is in it. The one before stays unless another is clearly better: a change of it shows.
+    """Which picture of a bank to begin from: turned alike, its mouth alike and rather too far open, since a warp can close a
+    mouth but not show what is in it. The one before stays unless another is clearly better: a change of it shows.
 
     Both are given as turns of the head (`Mouth.turned`) and points of the mouth, 0..1 across the square.
     """

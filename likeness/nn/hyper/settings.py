@@ -116,8 +116,8 @@ class Settings:
 PRESETS = {
     "fast": Settings(),
     "paper": Settings(
-        features=("mel",), shaped=False, warped=False, ear="picture", trunk_width=1.0, decoder_width=1.0, form="replacing", rank=0,
-        norm="batch", finest="full", carried=False,
+        features=("mel",), shaped=False, warped=False, ear="picture", trunk_width=1.0, decoder_width=1.0, form="replacing",
+        rank=0,        norm="batch", finest="full", carried=False,
         refining=Refining(1, width=64, depth=1, referred=False, residual=False, enlarging="transposed", norm="batch"),
         judging=Judging(1.0, 1.0, "whole"),
     ),
