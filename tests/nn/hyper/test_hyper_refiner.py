@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from likeness.nn.hyper import (
+    KEPT,
     PRESETS,
     BaseDiscriminator,
     DetailDiscriminator,
@@ -38,19 +39,29 @@ def test_published_sizes_of_the_refiner(scale, size):
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_what_comes_out_is_scale_times_as_large(scale, enlarging):
     refiner = Refiner(Refining(scale, width=4, depth=1, guides=1, enlarging=enlarging)).eval()
+    shape = (2, 3, 128 * scale, 128 * scale)
     with torch.inference_mode():
-        assert refiner(torch.rand(2, 3, 128, 128), torch.rand(2, 1, 128, 128)).shape == (2, 3, 128 * scale, 128 * scale)
+        assert refiner(torch.rand(2, 3, 128, 128), torch.rand(2, 1, 128, 128), torch.rand(shape)).shape == shape
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "group"])
 @pytest.mark.parametrize("enlarging", ["shuffle", "transposed"])
 def test_the_residual_form_begins_as_the_enlarged_base_and_learns_from_there(enlarging, norm):
-    refiner = Refiner(Refining(2, width=8, depth=1, enlarging=enlarging, norm=norm))
+    refiner = Refiner(Refining(2, width=8, depth=1, referred=False, enlarging=enlarging, norm=norm))
     base, sketch = torch.rand(1, 3, 128, 128), torch.rand(1, 3, 128, 128)
     out = refiner(base, sketch)
     assert torch.equal(out, enlarged(base, 2))
     out.square().mean().backward()
     assert refiner.colors[-2 if enlarging == "shuffle" else -1].weight.grad.abs().sum() > 0
+
+
+def test_with_a_reference_it_begins_with_its_detail_and_what_the_base_face_changed():
+    refiner = Refiner(Refining(2, width=8, depth=1))
+    sketch, references = torch.rand(1, 3, 128, 128), torch.rand(1, 3, 256, 256)
+    same = torch.nn.functional.avg_pool2d(references, 2)
+    assert torch.allclose(refiner(same, sketch, references), references, atol=1e-6)
+    darker = refiner(same - 0.2, sketch, references)
+    assert torch.allclose(darker, references - 0.2, atol=1e-5)
 
 
 def test_the_plain_form_makes_the_picture_anew_within_its_range():
@@ -60,7 +71,7 @@ def test_the_plain_form_makes_the_picture_anew_within_its_range():
 
 def test_a_picture_that_was_enlarged_before_is_refused():
     """The original feeds the output's size in use, another than in training."""
-    refiner = Refiner(Refining(2, width=4, depth=1))
+    refiner = Refiner(Refining(2, width=4, depth=1, referred=False))
     with pytest.raises(ValueError, match="base face has 256 x 256 pixels"):
         refiner(torch.rand(1, 3, 256, 256), torch.rand(1, 3, 256, 256))
     with pytest.raises(ValueError, match="sketch has 256 x 256 pixels"):
@@ -83,7 +94,7 @@ def test_the_base_discriminator_looks_at_the_lower_half_of_each_frame_by_itself(
     assert verdicts.shape == (3, 1)
     verdicts[1].sum().backward()
     assert faces.grad is not None
-    assert faces.grad[1, :, 64:].any() and not faces.grad[1, :, :64].any() and not faces.grad[[0, 2]].any()
+    assert faces.grad[1, :, KEPT:].any() and not faces.grad[1, :, :KEPT].any() and not faces.grad[[0, 2]].any()
 
 
 @pytest.mark.parametrize("side", [128, 256])
