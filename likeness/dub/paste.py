@@ -41,12 +41,13 @@ def paste(
     crops: tuple[Part, Part],
     points: tuple[Float[np.ndarray, "478 2"], Float[np.ndarray, "478 2"]],
     blend: Blend = Blend(),
+    amount: float = 1.0,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture with a new lower face; `image` is left alone, and the same where the mask is 0.
 
     crops: what was cut out at `place`, and what was made of it, RGB 0 .. 1. points: the face mesh in both, in pixels of the
     crop. Detail of the picture that the crop is too small to hold stays wherever the new crop looks like the old one: the
-    identity changes nothing at any size.
+    identity changes nothing at any size. amount: 0 .. 1, how much of the new face is shown.
     """
     old, new = crops
     size = old.shape[0]
@@ -60,7 +61,7 @@ def paste(
     detail = before - laid_back(old, place, window, cv2.BORDER_REPLICATE)
     stays = laid_back(likeness(new, old), place, window, cv2.BORDER_REPLICATE)[..., None]
     after = laid_back(new, place, window, cv2.BORDER_REPLICATE) + stays * detail
-    mixed = np.clip(before + alpha * (after - before), 0, 1)
+    mixed = np.clip(before + amount * alpha * (after - before), 0, 1)
     out = image.copy()
     out[top:bottom, left:right] = np.where(alpha > 0, np.round(255 * mixed), out[top:bottom, left:right]).astype(np.uint8)
     return out
