@@ -22,7 +22,7 @@ def stiffness(cutoff_hz: float | int, fps: float | int) -> float:
 
 def tamed(values: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "time columns"]:
     """The columns without values that stand out alone: the median of each and its neighbours. The ends have one neighbour,
-    and where a straight line would go from the next two (Tukey's rule). Lines, and curves that rise or fall, stay as they are."""
+    and where a straight line would go from the next two (Tukey's rule). Curves that rise or fall stay as they are."""
     if len(values) < 4:
         return values
     inner = np.median(np.stack([values[:-2], values[1:-1], values[2:]]), axis=0)

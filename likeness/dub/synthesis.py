@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from likeness.dub.crop import cut_out
 from likeness.dub.faces import FADE_S, Faces
 from likeness.dub.footage import Footage
 from likeness.dub.lips import Crops, Lips, Said
-from likeness.dub.paste import Blend, paste
+from likeness.dub.paste import paste
 from likeness.dub.references import find_references, tensor
 from likeness.dub.timing import Timing
+from likeness.dubbing import Blend, OnNoFace
 from likeness.listening import Listening
 from likeness.prepare.landmarks import FaceMesh
 
@@ -37,7 +38,7 @@ class Scene:
     lips: Lips
     listening: Listening
     blend: Blend
-    on_no_face: Literal["pass", "hold", "error"]
+    on_no_face: OnNoFace
 
 
 @dataclass

@@ -17,12 +17,12 @@ from jaxtyping import Float, UInt8
 from likeness.files import unwritable
 from likeness.mesh import FACE_OVAL
 from likeness.prepare.framing import Face, near
-from likeness.prepare.landmarks import FaceMesh, find_faces
+from likeness.prepare.landmarks import FaceFinder, FaceMesh
 from likeness.prepare.pictures import AWAY, inside
 from likeness.prepare.scenes import Changes, Scenes, find_scenes
 from likeness.prepare.survey import SMALLEST, TILED, find_small_faces
 
-LOOK_S = 0.2  # between looks for new faces: 30 ms each, as long as ten frames of a mesh
+LOOK_S = 0.2  # between looks for new faces: 15 ms each, as long as five frames of a mesh
 GAP_S = 0.4  # a face unseen for longer is gone; when it comes back it is a new track
 MOST = 8  # faces followed at once
 MESH_PX = 448  # the mesh looks at 192² of the face: a larger window is no gain
@@ -78,6 +78,7 @@ class Search:
         self._tracks: list[Track] = []
         self._live: list[_Follower] = []
         self._spare: list[FaceMesh] = []
+        self._find = FaceFinder()
         self._rows, self._tiled, self._tiles_help = 0, 0, False
 
     def __enter__(self) -> Search:
@@ -89,6 +90,7 @@ class Search:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._find.close()
         for mesh in [*self._spare, *(follower.mesh for follower in self._live)]:
             mesh.close()
 
@@ -133,7 +135,7 @@ class Search:
 
     def _look_for_more(self, image: UInt8[np.ndarray, "height width 3"], seen: dict[_Follower, np.ndarray]) -> None:
         """Faces that nobody follows; one that was lost is taken up again where it is found."""
-        boxes = find_faces(image)
+        boxes = self._find(image)
         if not boxes and not self._live and (self._tiles_help or self._tiled < TILED):
             self._tiled += 1
             boxes = find_small_faces(image)

@@ -39,12 +39,10 @@ class Remembering(nn.Module):
         """`n` is batch * time. The second result is the memory after the last frame."""
         plain, through = x.chunk(2, 1)
         if self.carried:
-            through = self.recurrence(through.unflatten(0, (-1, time)), memory)
-            memory = through[:, -1]
-            through = through.flatten(0, 1)
-        else:
-            through = memory = self.recurrence(through[:, None], None)[:, 0]
-        return torch.cat([plain, through], 1), memory
+            frames = self.recurrence(through.unflatten(0, (-1, time)), memory)
+            return torch.cat([plain, frames.flatten(0, 1)], 1), frames[:, -1]
+        through = self.recurrence(through[:, None], None)[:, 0]
+        return torch.cat([plain, through], 1), through
 
 
 class FaceDecoder(nn.Module):

@@ -44,7 +44,7 @@ class Refiner(nn.Module):
             nn.init.zeros_(outermost.bias)
 
     def forward(
-        self, base: Float[Tensor, "n 3 height width"], sketch: Float[Tensor, "n guides height width"]
+        self, base: Float[Tensor, "n 3 height width"], sketch: Float[Tensor, "n guides rows columns"]
     ) -> Float[Tensor, "n 3 high wide"]:
         """Pictures of scale * 128 pixels to a side, RGB.
 
