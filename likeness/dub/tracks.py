@@ -19,7 +19,7 @@ from likeness.mesh import FACE_OVAL
 from likeness.prepare.framing import Face, near
 from likeness.prepare.landmarks import FaceFinder, FaceMesh
 from likeness.prepare.pictures import AWAY, inside
-from likeness.prepare.scenes import Changes, Scenes, find_scenes
+from likeness.prepare.scenes import THUMB, Changes, Scenes, find_scenes
 from likeness.prepare.survey import SMALLEST, TILED, find_small_faces
 
 LOOK_S = 0.2  # between looks for new faces: 15 ms each, as long as five frames of a mesh
@@ -97,7 +97,7 @@ class Search:
     def add(self, image: UInt8[np.ndarray, "height width 3"]) -> bool:
         """The next picture. Whether a face was seen in it."""
         index = len(self._changes)
-        self._changes.add(image)
+        self._changes.add(_halved(image))
         if self._changes.jumped():  # else a mesh is drawn from where the face was
             self._let_go(list(self._live))
         seen = {f: points for f in self._live if (points := f.look(image)) is not None}
@@ -202,6 +202,15 @@ class _Follower:
         if aside > OFF or abs(face.size / self._aimed.size - 1) > OFF:
             self.aim(face)
         return points
+
+
+def _halved(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "high wide 3"]:
+    """A large picture averaged by a whole factor, which is the fast way to thumbnails."""
+    factor = min(image.shape[:2]) // (3 * THUMB)
+    if factor < 2:
+        return image
+    height, width = (n - n % factor for n in image.shape[:2])
+    return cv2.resize(image[:height, :width], (width // factor, height // factor), interpolation=cv2.INTER_AREA)
 
 
 def bounds(points: Float[np.ndarray, "478 2"]) -> Face:
