@@ -9,6 +9,7 @@ Two passes over the file: where the faces are (tracks, faces), then new lips (sy
     tracks     every face, followed with its landmarks
     faces      which one is dubbed, and its square, made steady (smoothing)
     crop       the square cut out upright, and laid back
+    ahead      reading, drawing and encoding side by side
     timing     which picture goes with which moment of the sound
     references pictures of the person for the lips to look at
     paste      mask, colour, blend
@@ -20,12 +21,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from likeness.dub.ahead import ahead
 from likeness.dub.faces import Faces, choose_faces
 from likeness.dub.footage import Footage
 from likeness.dub.lips import SIZES, Crops, Lips, Said
@@ -82,8 +85,9 @@ def dub(
         timing = Timing(len(faces), footage.fps, listening.seconds, settings.when_longer, settings.when_shorter)
         scene = Scene(footage, faces, timing, lips, listening, settings.blend, settings.on_no_face)
         progress.begin("lips", timing.frames)
-        with Writer(out, footage.size, footage.fps, sound=speech) as writer:
-            for image in synthesise(scene):
+        frames = ahead(synthesise(scene))
+        with Writer(out, footage.size, footage.fps, sound=speech) as writer, closing(frames):
+            for image in frames:
                 writer.write(image)
                 progress.advance("lips")
     missing = int((faces.rows < 0).sum())
@@ -113,8 +117,8 @@ def _find_faces(footage: Footage, folder: Path, settings: Dubbing, progress: Pro
     """The first pass. With `static` it ends at the first face, and the footage is that picture from then on."""
     seen = None
     progress.begin("faces", footage.expected)
-    with Search(folder, footage.fps) as search:
-        for image in footage.forwards():
+    with Search(folder, footage.fps) as search, closing(ahead(footage.forwards())) as images:
+        for image in images:
             has_face = search.add(image)
             progress.advance("faces")
             if settings.static and has_face:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxtyping import Float, UInt8
 
 from likeness import speech
 from likeness.audio import RATE
+from likeness.dub.ahead import ahead
 from likeness.dub.crop import cut_out
 from likeness.dub.faces import FADE_S, Faces
 from likeness.dub.footage import Footage
@@ -52,13 +54,13 @@ class _Waiting:
     """-1: it stays as it is."""
 
 
-def synthesise(scene: Scene) -> Iterator[Image]:
-    """Every frame of the result, in order."""
+def synthesise(scene: Scene) -> Generator[Image, None, None]:
+    """Every frame of the result, in order. Pictures are read in a thread."""
     batch = max(1, min(MOST, HELD // (3 * scene.footage.size[0] * scene.footage.size[1])))
     references = find_references(scene.footage, scene.faces, scene.lips)
     waiting: list[_Waiting] = []
-    with _Mouth(scene, references) as mouth:
-        for t, (source, image) in enumerate(scene.footage.along(scene.timing.runs())):
+    with _Mouth(scene, references) as mouth, closing(ahead(scene.footage.along(scene.timing.runs()))) as pictures:
+        for t, (source, image) in enumerate(pictures):
             stretch = int(scene.faces.stretches[source]) if scene.timing.dubbed(t) else -1
             if waiting and (stretch != waiting[0].stretch or len(waiting) == batch):
                 yield from mouth(waiting)

@@ -48,11 +48,9 @@ def test_static_may_have_a_value():
     assert as_flags(["--static", "False", "--static"]) == ["--no-static", "--static"]
 
 
-@pytest.mark.parametrize(
-    "words", [["{a.png}", "{b.wav}", "{c.mp4}"], ["--audio", "{b.wav}", "{a.png}", "--outfile", "{c.mp4}"]]
-)
+@pytest.mark.parametrize("words", [["a.png", "b.wav", "c.mp4"], ["--audio", "b.wav", "a.png", "--outfile", "c.mp4"]])
 def test_it_dubs_and_tells(files, words, capsys):
-    words = [word.format_map({name: str(path) for name, path in files.items()}) for word in words]
+    words = [str(files.get(word, word)) for word in words]
     assert cli.run(["dub", *words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["path"] == str(files["c.mp4"]) and printed["frames"] == 5 == probe(files["c.mp4"]).frames

@@ -12,17 +12,21 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from likeness.dub.faces import Faces, choose_faces
+from likeness.dub.ahead import FEW
+from likeness.dub.faces import MIDDLE, Faces, choose_faces
+from likeness.dub.faces import SIDE as SIDE_M
 from likeness.dub.footage import Footage
 from likeness.dub.synthesis import MOST, Scene, synthesise
 from likeness.dub.timing import Timing
 from likeness.dub.tracks import Search
 from likeness.dubbing import Blend
 from likeness.listening import Listening
+from likeness.prepare.generic_face import generic_face
 from tests.dub.mouths import Identity
 from tests.media import tone
 
 FPS, SIDE = 25.0, 128
+HELD_AT_MOST = MOST + FEW + 4  # a batch, those that wait, and in each hand one
 
 
 class Drawn(Footage):
@@ -77,26 +81,23 @@ def test_looking_for_faces_keeps_a_few_bytes_a_frame(take, tmp_path):
     with Search(tmp_path, FPS) as search:
         assert kept(map(search.add, video.forwards()), (20, 115)) < 95 * 1000
         found = search.found()
-    assert video.most <= 2 and len(found.tracks) == 1 and len(found.tracks[0].frames) == 120
     faces = choose_faces(found, FPS)
+    assert video.most <= 2 and (faces.rows >= 0).mean() > 0.9
     assert isinstance(found.points, np.memmap) and sum(a.nbytes for a in (faces.rows, faces.places, faces.amounts)) < 100 * 120
 
 
 def test_new_lips_for_ten_times_the_video_hold_no_more_pictures(take, tmp_path):
-    images = small(take)
-    with Search(tmp_path, FPS) as search:
-        for image in images:
-            search.add(image)
-        one = choose_faces(search.found(), FPS)
+    images = [take.images[0][::2, ::2]] * 10  # nothing but the place matters
+    points = np.array([(generic_face()[:, :2] - MIDDLE) * 500 + 64], np.float32)
+    place = np.array([[64.0, 64.0, 500 * SIDE_M, 0.0]])
     speech, lips = tmp_path / "speech.wav", Patient()
     soundfile.write(speech, tone(10.0, 16000), 16000)
     listening, most = Listening(lips.hearing, Path(speech)), []
     for length in (24, 240):
         video = Drawn(images, length)
-        order = np.arange(length) % len(images)
-        faces = Faces(one.rows[order], one.places[order], np.zeros(length, int), np.ones(length), one.points)
+        faces = Faces(np.zeros(length, int), place.repeat(length, 0), np.zeros(length, int), np.ones(length), points)
         scene = Scene(video, faces, Timing(length, FPS, length / FPS), lips, listening, Blend(), "pass")
         frames = chain(synthesise(scene), repeat(None, 240 - length))
-        assert kept(frames, (20, 230)) < 50_000  # less than one picture, for 210 frames
+        assert kept(frames, (20, 230)) < 8 * images[0].size  # for 210 frames; how many wait at a moment differs
         most.append(video.most)
-    assert most[0] == most[1] <= MOST + 2 and video.held == 0
+    assert max(most) <= HELD_AT_MOST and video.held == 0
