@@ -51,7 +51,7 @@ class Dubbing:
 
 @dataclass(frozen=True)
 class Wav2Lip:
-    """Its words for what is read and written."""
+    """The words of Wav2Lip's command for what is read and written."""
 
     face: Path | None = None
     """Wav2Lip's word for VIDEO."""
