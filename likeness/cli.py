@@ -21,6 +21,7 @@ from likeness.files import FULL, unwritable
 
 try:
     from likeness.delivery import Delivery
+    from likeness.dubbing import Dubbing, Wav2Lip, as_flags
     from likeness.video import FPS
 except ImportError as error:  # OpenCV without its system libraries: not even `--help` can be printed without it
     if ".so" not in str(error):
@@ -197,6 +198,24 @@ def animate(
         video, speech, out, work=work, preset=preset, size=size, seed=seed, person=person, sound=sound, delivery=delivery
     )
     _said(said, out, 0.0, time.monotonic() - began, json)
+
+
+@app.command
+def dub(
+    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="VIDEO SPEECH OUT", help="OUT is .mp4, .m4v or .mov.")] = (),
+    lips: Annotated[Path | None, arg(help="What makes the lips; default: $LIKENESS_ASSETS/hyperlips/lips.safetensors.")] = None,
+    named: OmitArgPrefixes[Wav2Lip] = Wav2Lip(),
+    settings: OmitArgPrefixes[Dubbing] = Dubbing(),
+    json: Json = False,
+) -> None:
+    """Any video (or picture) + any speech -> the same video with the lips of that speech, at its own size and rate."""
+    from likeness.dub.command import run
+
+    began = time.monotonic()
+    made = run(paths, named, lips, settings, _quiet if json else None)
+    seconds = round(time.monotonic() - began, 1)
+    text = f"{made.path}: {made.frames} frames in {seconds:.0f} s; the face is not seen in {made.without_face} of the video's"
+    _tell(made.as_json() | {"seconds": seconds}, text, json)
 
 
 @app.command
@@ -438,6 +457,8 @@ def run(words: list[str]) -> int:
 
         if words[1].replace("-", "_") in names():  # `train METHOD CLIP OUT`
             words = ["train", *words[2:], "--method", words[1]]
+    if words[:1] == ["dub"]:
+        words = as_flags(words)
     try:
         app.cli(args=words, prog="likeness", description="A video of one person becomes a portrait that says anything.")
     except SystemExit as error:

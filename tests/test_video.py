@@ -87,7 +87,7 @@ def test_whatever_the_timestamps_time_only_grows(times: list[float | None], rate
 
 
 def test_every_output_frame_is_filled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("likeness.video.picture.to_rgb", lambda frame, stream: np.zeros((1, 1, 3), np.uint8))
+    monkeypatch.setattr("likeness.video.picture.to_rgb", lambda frame, stream, convert: np.zeros((1, 1, 3), np.uint8))
     steps = np.random.default_rng(0).exponential(0.04, 200)
     frames = [(k, float(t), None) for k, t in enumerate(np.cumsum(steps))]
     places = list(constant(iter([(0, 0.0, None), *frames[1:]]), 25.0, 0.04, None))

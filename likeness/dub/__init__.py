@@ -9,8 +9,11 @@ Two passes over the file: where the faces are (tracks, faces), then new lips (sy
     tracks     every face, followed with its landmarks
     faces      which one is dubbed, and its square, made steady (smoothing)
     crop       the square cut out upright, and laid back
+    ahead      reading, drawing and encoding side by side
     timing     which picture goes with which moment of the sound
+    references pictures of the person for the lips to look at
     paste      mask, colour, blend
+    command    `likeness dub`; its settings are in likeness.dubbing
 """
 
 from __future__ import annotations
@@ -18,49 +21,27 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
+from likeness.dub.ahead import ahead
 from likeness.dub.faces import Faces, choose_faces
 from likeness.dub.footage import Footage
 from likeness.dub.lips import SIZES, Crops, Lips, Said
-from likeness.dub.paste import Blend
 from likeness.dub.synthesis import Scene, synthesise
-from likeness.dub.timing import Longer, Shorter, Timing
+from likeness.dub.timing import Timing
 from likeness.dub.tracks import Search
+from likeness.dubbing import Blend, Dubbing
 from likeness.errors import BadInput
 from likeness.listening import Listening
 from likeness.progress import Progress
 from likeness.video import Writer, check_place, encoding_of, open_sound
 
 __all__ = ["Blend", "Crops", "Dubbed", "Dubbing", "Faces", "Lips", "Said", "dub"]
-
-
-@dataclass(frozen=True)
-class Dubbing:
-    """The settings of `dub`."""
-
-    face_number: int | None = None
-    """Which face, from 1 in order of prominence over the whole video. None: the most prominent of each scene."""
-    on_no_face: Literal["pass", "hold", "error"] = "pass"
-    """In frames without the face: show them as they are, hold the last picture with it, or refuse the video."""
-    when_longer: Longer = "pingpong"
-    """Where the speech is longer than the video: play it back and forth, let its last picture stand, or cut the speech."""
-    when_shorter: Shorter = "cut"
-    """Where it is shorter: cut the video, keep the rest of it as it was, or go on with lips at rest."""
-    static: bool = False
-    """Use only one picture of the video: the first with a face."""
-    fps: float | None = None
-    """Frames a second of the result. None: the video's own, 25 for a picture."""
-    resize_factor: int = 1
-    """Make the video smaller by this factor first."""
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """Pixels by which the square round the face grows: top, bottom, left, right. It already holds an open chin."""
-    blend: Blend = field(default_factory=Blend)
-    """How new lips are put into the picture."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +56,10 @@ class Dubbed:
     """Frames of the video in which the face was not seen."""
     notes: list[str]
     """What was odd about the video."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self) | {"path": str(self.path)}
 
 
 def dub(
@@ -100,8 +85,9 @@ def dub(
         timing = Timing(len(faces), footage.fps, listening.seconds, settings.when_longer, settings.when_shorter)
         scene = Scene(footage, faces, timing, lips, listening, settings.blend, settings.on_no_face)
         progress.begin("lips", timing.frames)
-        with Writer(out, footage.size, footage.fps, sound=speech) as writer:
-            for image in synthesise(scene):
+        frames = ahead(synthesise(scene))
+        with Writer(out, footage.size, footage.fps, sound=speech) as writer, closing(frames):
+            for image in frames:
                 writer.write(image)
                 progress.advance("lips")
     missing = int((faces.rows < 0).sum())
@@ -131,8 +117,8 @@ def _find_faces(footage: Footage, folder: Path, settings: Dubbing, progress: Pro
     """The first pass. With `static` it ends at the first face, and the footage is that picture from then on."""
     seen = None
     progress.begin("faces", footage.expected)
-    with Search(folder, footage.fps) as search:
-        for image in footage.forwards():
+    with Search(folder, footage.fps) as search, closing(ahead(footage.forwards())) as images:
+        for image in images:
             has_face = search.add(image)
             progress.advance("faces")
             if settings.static and has_face:

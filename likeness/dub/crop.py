@@ -42,10 +42,13 @@ class Place:
         turned = np.array([[cos, -sin], [sin, cos]])
         return np.concatenate([turned, (np.array([self.x, self.y]) - turned @ [size / 2, size / 2])[:, None]], 1)
 
-    def window(self, width: int, height: int, margin: int = 1) -> tuple[int, int, int, int]:
+    def window(
+        self, width: int, height: int, margin: int = 1, part: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    ) -> tuple[int, int, int, int]:
         """(left, top, right, bottom) of the pixels within `margin` of the square, in a picture of this size; it is empty
-        (right <= left or bottom <= top) where the square lies wholly outside."""
-        corners = self.to_picture(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]), 1)
+        (right <= left or bottom <= top) where the square lies wholly outside. `part`: of the square, by its sides."""
+        x, y, x1, y1 = part
+        corners = self.to_picture(np.array([[x, y], [x1, y], [x1, y1], [x, y1]]), 1)
         low, high = np.floor(corners.min(0) - margin).astype(int), np.ceil(corners.max(0) + margin).astype(int)
         return max(0, int(low[0])), max(0, int(low[1])), min(width, int(high[0])), min(height, int(high[1]))
 

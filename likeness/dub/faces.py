@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from likeness.dub.crop import Place
-from likeness.dub.smoothing import steady, stiffness
+from likeness.dub.smoothing import steady, stiffness, tamed
 from likeness.dub.tracks import Found, Track
 from likeness.errors import BadInput
 from likeness.mesh import SKULL
@@ -28,6 +28,7 @@ more: the mouth gets as many of its pixels as an open jaw leaves room for. The n
 CUTOFF_HZ = 2.0
 """Heads turn slower than this; landmarks tremble at all frequencies."""
 BRIDGE_S = 0.4  # over shorter gaps the square moves on as one
+FADE_S = 0.12  # three frames of 25 a second: lips that end at once jump to where the old ones are
 _MEAN = generic_face()[list(SKULL), :2]
 
 
@@ -41,6 +42,8 @@ class Faces:
     """x, y, side, turn of the square; NaN without a face."""
     stretches: Int[np.ndarray, " time"]
     """Number of the stretch of frames that follow each other without cut, jump or gap; -1 without a face."""
+    amounts: Float[np.ndarray, " time"]
+    """How much of new lips is shown: 1, and less beside frames without the face that belong to the same shot."""
     points: Float[np.ndarray, "rows 478 2"]
 
     def __len__(self) -> int:
@@ -57,7 +60,7 @@ class Faces:
     def only(self, t: int) -> Faces:
         """A video of frame t alone."""
         at = slice(t, t + 1)
-        return Faces(self.rows[at], self.places[at], self.stretches[at], self.points)
+        return Faces(self.rows[at], self.places[at], self.stretches[at], np.ones(1), self.points)
 
     def missing(self) -> list[tuple[int, int]]:
         """[start, stop) of the frames without a face."""
@@ -92,11 +95,26 @@ def choose_faces(
         raw = np.zeros((stop - start, 4))
         raw[known] = [square(found.points[row]) for row in rows[start:stop][known]]
         raw[known, 3] = np.unwrap(raw[known, 3])
+        raw[known] = tamed(raw[known])
         places[start:stop][known] = padded(steady(raw, known, stiff)[known], pads)
     stretches = np.full(found.frames, -1)
     for number, (start, stop) in enumerate(_pieces(rows, shot, 1)):
         stretches[start:stop] = number
-    return Faces(rows, places, stretches, found.points)
+    return Faces(rows, places, stretches, fading(rows, shot, max(1, round(FADE_S * fps))), found.points)
+
+
+def fading(rows: Int[np.ndarray, " time"], shot: Int[np.ndarray, " time"], frames: int) -> Float[np.ndarray, " time"]:
+    """`Faces.amounts`: rises over so many frames from those of the same shot without the face (row -1), where it is 0."""
+    away = np.full((2, len(rows)), frames + 1)  # frames since the last one without the face, and until the next
+    for side, order in ((0, range(len(rows))), (1, range(len(rows) - 1, -1, -1))):
+        before = None
+        for t in order:
+            if rows[t] < 0:
+                away[side, t] = 0
+            elif before is not None and shot[before] == shot[t]:
+                away[side, t] = away[side, before] + 1
+            before = t
+    return np.minimum(away.min(0) / (frames + 1), 1.0)
 
 
 def square(points: Float[np.ndarray, "478 2"]) -> tuple[float, float, float, float]:

@@ -94,7 +94,7 @@ class Footage:
         """From now on it is this picture, already small."""
         self._still, self.expected = image, 1
 
-    def _small(self, image: Image) -> Image:
+    def _small(self, image: Image) -> UInt8[np.ndarray, "high wide 3"]:
         if self._factor == 1:
             return image
         size = (max(1, image.shape[1] // self._factor), max(1, image.shape[0] // self._factor))

@@ -6,63 +6,62 @@ Its edge is a ramp of finite width, so that whatever lies beyond is the old pict
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from likeness.dub.crop import Place, laid_back
+from likeness.dubbing import Blend
 from likeness.mesh import FACE_OVAL, NOSE_BASE, OUTER_LIPS
 
 FACE_SIDES = (234, 454)  # the ends of the oval's width
 LIPS_ROOM = 0.05  # face widths round the lips that are not skin: their shadow and liner
-FEWEST = 0.01  # of the crop's pixels: a smaller ring says nothing about colour
+FEWEST = 0.01  # of the pixels: a smaller ring says nothing about colour
 SPREAD = (0.8, 1.25)  # by how much contrast may be changed at most
 SAME = 0.06
 """Difference of new and old crop, of full scale, at which the fine detail of the old picture has faded to 1/e. Noise of a
 network on skin is below .03, moved lips and teeth differ by .15 and more."""
-Part = Float[np.ndarray, "size size 3"]
-
-
-@dataclass(frozen=True)
-class Blend:
-    """How new faces are put into the old picture."""
-
-    feather: float = 0.08
-    """Width of the mask's edge, in widths of the face."""
-    colour_match: bool = True
-    """Bring the new skin to the old one's colour, by a ring round the lips."""
+Crop = Float[np.ndarray, "size size 3"]
+Part = Float[np.ndarray, "height width 3"]
 
 
 def paste(
     image: UInt8[np.ndarray, "height width 3"],
     place: Place,
-    crops: tuple[Part, Part],
+    crops: tuple[Crop, Crop],
     points: tuple[Float[np.ndarray, "478 2"], Float[np.ndarray, "478 2"]],
     blend: Blend = Blend(),
+    amount: float = 1.0,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture with a new lower face; `image` is left alone, and the same where the mask is 0.
 
     crops: what was cut out at `place`, and what was made of it, RGB 0 .. 1. points: the face mesh in both, in pixels of the
     crop. Detail of the picture that the crop is too small to hold stays wherever the new crop looks like the old one: the
-    identity changes nothing at any size.
+    identity changes nothing at any size. amount: 0 .. 1, how much of the new face is shown.
     """
     old, new = crops
-    size = old.shape[0]
-    left, top, right, bottom = window = place.window(image.shape[1], image.shape[0])
+    out, size = image.copy(), old.shape[0]
+    alpha = mask(points, size, blend.feather)
+    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    if len(rows) == 0:
+        return out
+    reach = (columns[0] / size, rows[0] / size, (columns[-1] + 1) / size, (rows[-1] + 1) / size)
+    window = place.window(image.shape[1], image.shape[0], 2 + int(place.side / size), reach)  # bilinear: a pixel beyond
+    left, top, right, bottom = window
     if right <= left or bottom <= top:
-        return image.copy()
+        return out
+    here = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    fresh, goes = new.copy(), np.ones((size, size), np.float32)
     if blend.colour_match:
-        new = matched(new, old, skin_ring(points, size))
-    alpha = laid_back(mask(points, size, blend.feather), place, window, cv2.BORDER_CONSTANT)[..., None]
-    before = image[top:bottom, left:right].astype(np.float32) / 255
-    detail = before - laid_back(old, place, window, cv2.BORDER_REPLICATE)
-    stays = laid_back(likeness(new, old), place, window, cv2.BORDER_REPLICATE)[..., None]
-    after = laid_back(new, place, window, cv2.BORDER_REPLICATE) + stays * detail
-    mixed = np.clip(before + alpha * (after - before), 0, 1)
-    out = image.copy()
-    out[top:bottom, left:right] = np.where(alpha > 0, np.round(255 * mixed), out[top:bottom, left:right]).astype(np.uint8)
+        fresh[here] = matched(new[here], old[here], skin_ring(points, size)[here])
+    goes[here] -= likeness(fresh[here], old[here], size)
+    # four channels at once: the difference, and how much of it; the old crop, and how much of its lost detail goes
+    laid = laid_back(np.dstack([255 * (fresh - old), amount * alpha]), place, window, cv2.BORDER_REPLICATE)
+    lost = laid_back(np.dstack([255 * old, goes]), place, window, cv2.BORDER_REPLICATE)
+    before = image[top:bottom, left:right].astype(np.float32)
+    detail = before - lost[..., :3]
+    after = before + laid[..., 3:] * (laid[..., :3] - lost[..., 3:] * detail)
+    out[top:bottom, left:right] = np.clip(np.rint(after), 0, 255).astype(np.uint8)
     return out
 
 
@@ -97,7 +96,7 @@ def skin_ring(
     return (_depth(both) > LIPS_ROOM * width) & (_depth(1 - lips) > LIPS_ROOM * width)
 
 
-def matched(new: Part, old: Part, ring: Bool[np.ndarray, "size size"]) -> Part:
+def matched(new: Part, old: Part, ring: Bool[np.ndarray, "height width"]) -> Part:
     """`new` with mean and spread of its colours in the ring brought to those of `old`, in CIE Lab (Reinhard et al. 2001)."""
     if ring.mean() < FEWEST:
         return new
@@ -108,9 +107,10 @@ def matched(new: Part, old: Part, ring: Bool[np.ndarray, "size size"]) -> Part:
     return np.clip(cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_LAB2RGB), 0, 1)
 
 
-def likeness(new: Part, old: Part) -> Float[np.ndarray, "size size"]:
-    """1 where the new crop looks like the old one, 0 where something else is there."""
-    reach = max(1, round(new.shape[0] / 64)) * 2 + 1
+def likeness(new: Part, old: Part, size: int | None = None) -> Float[np.ndarray, "height width"]:
+    """1 where the new crop looks like the old one, 0 where something else is there. size: of the whole crop, where these are
+    parts of it."""
+    reach = max(1, round((size or new.shape[0]) / 64)) * 2 + 1
     apart = cv2.GaussianBlur(np.abs(new - old).max(-1), (reach, reach), 0)
     return np.exp(-np.square(apart / SAME))
 

@@ -3,6 +3,7 @@
 Whittaker's smoother (Eilers 2003, A perfect smoother, equations 4 to 7): the z with the least
 sum of w (y - z)² + stiffness x sum of (second difference of z)². A mean over the frames to come, as in Wav2Lip and
 HyperLips, leads a moving head by two frames; filtering in place, as HyperLips does with landmarks, is not symmetric.
+It is least squares: one wild frame would pull a dozen others along, so a median of three comes first (Tukey 1977).
 """
 
 from __future__ import annotations
@@ -17,6 +18,16 @@ def stiffness(cutoff_hz: float | int, fps: float | int) -> float:
     if not 0 < cutoff_hz <= fps / 2:
         raise ValueError(f"a cutoff of {cutoff_hz} Hz cannot be seen at {fps} frames a second")
     return (2 - 2 * np.cos(2 * np.pi * cutoff_hz / fps)) ** -2
+
+
+def tamed(values: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "time columns"]:
+    """The columns without values that stand out alone: the median of each and its neighbours. The ends have one neighbour,
+    and where a straight line would go from the next two (Tukey's rule). Curves that rise or fall stay as they are."""
+    if len(values) < 4:
+        return values
+    inner = np.median(np.stack([values[:-2], values[1:-1], values[2:]]), axis=0)
+    ends = np.median(np.stack([values[[0, -1]], inner[[0, -1]], 3 * inner[[0, -1]] - 2 * inner[[1, -2]]]), axis=0)
+    return np.concatenate([ends[:1], inner, ends[1:]])
 
 
 def steady(

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
 
 from likeness import speech
 from likeness.audio import RATE
+from likeness.dub.ahead import ahead
 from likeness.dub.crop import cut_out
-from likeness.dub.faces import Faces
+from likeness.dub.faces import FADE_S, Faces
 from likeness.dub.footage import Footage
 from likeness.dub.lips import Crops, Lips, Said
-from likeness.dub.paste import Blend, paste
+from likeness.dub.paste import paste
+from likeness.dub.references import find_references, tensor
 from likeness.dub.timing import Timing
+from likeness.dubbing import Blend, OnNoFace
 from likeness.listening import Listening
 from likeness.prepare.landmarks import FaceMesh
-from likeness.prepare.sound import lip_opening
 
 HELD = 128_000_000  # bytes of pictures that wait for their lips
 MOST = 16  # frames at a time
-REFERENCES_S = 60.0  # references come from the first minute: a third look at a long video would cost as much as the first
 Image = UInt8[np.ndarray, "height width 3"]
 
 
@@ -39,7 +40,7 @@ class Scene:
     lips: Lips
     listening: Listening
     blend: Blend
-    on_no_face: Literal["pass", "hold", "error"]
+    on_no_face: OnNoFace
 
 
 @dataclass
@@ -53,40 +54,19 @@ class _Waiting:
     """-1: it stays as it is."""
 
 
-def synthesise(scene: Scene) -> Iterator[Image]:
-    """Every frame of the result, in order."""
+def synthesise(scene: Scene) -> Generator[Image, None, None]:
+    """Every frame of the result, in order. Pictures are read in a thread."""
     batch = max(1, min(MOST, HELD // (3 * scene.footage.size[0] * scene.footage.size[1])))
-    references = find_references(scene)
+    references = find_references(scene.footage, scene.faces, scene.lips)
     waiting: list[_Waiting] = []
-    with _Mouth(scene, references) as mouth:
-        for t, (source, image) in enumerate(scene.footage.along(scene.timing.runs())):
+    with _Mouth(scene, references) as mouth, closing(ahead(scene.footage.along(scene.timing.runs()))) as pictures:
+        for t, (source, image) in enumerate(pictures):
             stretch = int(scene.faces.stretches[source]) if scene.timing.dubbed(t) else -1
             if waiting and (stretch != waiting[0].stretch or len(waiting) == batch):
                 yield from mouth(waiting)
                 waiting.clear()
             waiting.append(_Waiting(t, source, image, stretch))
         yield from mouth(waiting)
-
-
-def find_references(scene: Scene) -> Crops:
-    """As many crops as the lips want to see, spread evenly over how far the mouth is open (IP_LAP), widest last."""
-    faces, size = scene.faces, scene.lips.size
-    early = np.flatnonzero(faces.rows[: max(1, round(REFERENCES_S * scene.footage.fps))] >= 0)
-    early = early if len(early) else np.flatnonzero(faces.rows >= 0)[:1]
-    opening = lip_opening(np.stack([faces.landmarks(int(t)) for t in early]))
-    spread = np.linspace(0, len(early) - 1, scene.lips.references).round().astype(int)
-    chosen = early[np.argsort(opening, kind="stable")][spread].tolist()
-    held = {}
-    for source, image in scene.footage.along([range(max(chosen, default=-1) + 1)]):
-        if source in chosen:
-            held[source] = cut_out(image, faces.place(source), size)
-    images = np.stack([held[t] for t in chosen]) if chosen else np.zeros((0, size, size, 3), np.float32)
-    points = [faces.place(t).to_crop(faces.landmarks(t), size) for t in chosen]
-    return Crops(torch.from_numpy(images), _tensor(points))
-
-
-def _tensor(points: list[Float[np.ndarray, "478 2"]]) -> Float[Tensor, "n 478 2"]:
-    return torch.from_numpy(np.array(points, np.float32).reshape(-1, 478, 2))
 
 
 class _Mouth:
@@ -127,7 +107,7 @@ class _Mouth:
         old = np.stack([cut_out(f.image, place, size) for f, place in zip(frames, places, strict=True)])
         with torch.inference_mode():
             made, self._state = scene.lips(
-                Crops(torch.from_numpy(old), _tensor(points)), self._references, self._said(frames), self._state
+                Crops(torch.from_numpy(old), tensor(points)), self._references, self._said(frames), self._state
             )
         new = made.detach().float().cpu().numpy()
         if new.shape != old.shape or not np.isfinite(new).all():
@@ -136,8 +116,17 @@ class _Mouth:
         for k, frame in enumerate(frames):
             seen = self._mesh(np.round(255 * new[k]).astype(np.uint8))
             opened = points[k] if seen is None else seen.astype(np.float64)  # unseen: the mask is the old face's alone
-            self._last = paste(frame.image, places[k], (old[k], new[k]), (points[k], opened), scene.blend)
+            self._last = paste(frame.image, places[k], (old[k], new[k]), (points[k], opened), scene.blend, self._amount(frame))
             yield self._last
+
+    def _amount(self, frame: _Waiting) -> float:
+        """How much of the new lips is shown: they come and go softly where the old ones are seen before or after."""
+        timing = self._scene.timing
+        seen = 1.0 if self._scene.on_no_face == "hold" else float(self._scene.faces.amounts[frame.source])
+        if timing.dubbed(timing.frames - 1):
+            return seen
+        fade = max(1, round(FADE_S * timing.fps))
+        return min(seen, (timing.spoken - frame.t) / (fade + 1))
 
     def _said(self, frames: list[_Waiting]) -> Said:
         listening, hearing = self._scene.listening, self._scene.lips.hearing

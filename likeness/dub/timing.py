@@ -10,13 +10,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal
 
 from likeness.audio import RATE, ROWS_PER_FRAME
+from likeness.dubbing import Longer, Shorter
 from likeness.video import FPS
-
-Longer = Literal["pingpong", "freeze", "cut"]
-Shorter = Literal["cut", "keep", "rest"]
 
 
 @dataclass(frozen=True)

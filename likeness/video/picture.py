@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
 from likeness.errors import BadInput
@@ -231,35 +232,38 @@ def constant(frames: Iterator[tuple[int, float, Any]], fps: float, step_s: float
     player would show stays. `step_s` is the usual distance of frames; the last one lasts that long."""
     place = 0
     early = max(1 / fps, step_s) / 2
+    convert = VideoReformatter()
     held: tuple[int, float, Any] | None = None
     for following in frames:
         if held is not None:
             until = following[1] - min((following[1] - held[1]) / 2, early)
-            for picture in _fill(held, place, until * fps, stream):
+            for picture in _fill(held, place, until * fps, stream, convert):
                 place += 1
                 yield picture
         held = following
     if held is not None:
         end = max(round((held[1] + step_s) * fps), place + (place == 0)) - 0.5
-        yield from _fill(held, place, end, stream)
+        yield from _fill(held, place, end, stream, convert)
 
 
-def _fill(held: tuple[int, float, Any], place: int, end: float, stream: Any) -> Iterator[Picture]:
+def _fill(held: tuple[int, float, Any], place: int, end: float, stream: Any, convert: VideoReformatter) -> Iterator[Picture]:
     index, time, frame = held
     image = None
     while place < end - 1e-6:
         repeated = image is not None
-        image = to_rgb(frame, stream) if image is None else image
+        image = to_rgb(frame, stream, convert) if image is None else image
         yield Picture(place, index, time, image, repeated)
         place += 1
 
 
-def to_rgb(frame: Any, stream: Any) -> UInt8[np.ndarray, "height width 3"]:
-    """A decoded frame upright, with square pixels, in full-range RGB."""
+def to_rgb(frame: Any, stream: Any, convert: VideoReformatter | None = None) -> UInt8[np.ndarray, "height width 3"]:
+    """A decoded frame upright, with square pixels, in full-range RGB. `convert` keeps its tables from frame to frame, which is
+    half of the time at 720p."""
     width, height = _square(frame, stream)
     guess = "ITU709" if frame.height >= BT709_FROM else "ITU601"
     unknown = int(frame.colorspace) in (0, 2) and "rgb" not in frame.format.name
-    image = frame.reformat(width, height, "rgb24", src_colorspace=guess if unknown else None).to_ndarray()
+    convert = convert or VideoReformatter()
+    image = convert.reformat(frame, width, height, "rgb24", src_colorspace=guess if unknown else None).to_ndarray()
     turn = _quarter_turns(frame)
     return np.ascontiguousarray(np.rot90(image, turn)) if turn else image
 

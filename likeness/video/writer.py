@@ -16,6 +16,7 @@ import av.error
 import cv2
 import numpy as np
 import soxr
+from av.video.reformatter import VideoReformatter
 from jaxtyping import Float, UInt8
 
 from likeness.errors import BadInput, LikenessError, Refused
@@ -88,6 +89,7 @@ class Writer:
         self._partial = _beside(self.path)
         self._sound = SoundTrack(sound) if sound is not None else None
         self._container: Any = None
+        self._convert = VideoReformatter()  # keeps its tables from frame to frame
         with self._explained():
             self._open(crf, threads)
 
@@ -125,8 +127,7 @@ class Writer:
         if width % 2 or height % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         with self._explained():
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgba" if image.shape[2] == 4 else "rgb24")
-            frame = frame.reformat(format=self.encoding.layout, dst_colorspace="ITU709", threads=1)
+            frame = self._convert.reformat(_framed(image), format=self.encoding.layout, dst_colorspace="ITU709", threads=1)
             frame.pts, frame.time_base = self.frames, 1 / self.fps
             self.frames += 1
             self._container.mux(self._video.encode(frame))
@@ -176,6 +177,16 @@ class Writer:
         except (av.error.FFmpegError, OSError) as error:
             self.discard()
             raise unwritable(self.path, error) from error
+
+
+def _framed(image: UInt8[np.ndarray, "height width channels"]) -> av.VideoFrame:
+    """A picture as an RGB or RGBA frame. PyAV's own way there copies row by row: 1 to 10 ms of 720p instead of .1."""
+    height, width, channels = image.shape
+    frame = av.VideoFrame(width, height, "rgba" if channels == 4 else "rgb24")
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)  # longer than the picture's
+    rows[:, : width * channels] = image.reshape(height, -1)
+    return frame
 
 
 class SoundTrack:

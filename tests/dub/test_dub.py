@@ -3,6 +3,7 @@ with an explanation."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -137,6 +138,22 @@ def test_after_a_shorter_sound_the_rest_is_as_it_was_or_at_rest(seen, tmp_path):
     assert lips.said[-1].features.std(dim=(0, 1)).max() < 1e-3  # silence, and nothing of the tone
 
 
+def test_lips_come_and_go_softly_where_the_old_ones_are_seen(seen, tmp_path):
+    """Beside frames without the face, and at the end of what is said."""
+    footage, faces = seen
+    soft = replace(faces, amounts=np.where(np.arange(FRAMES) < 5, np.arange(FRAMES) / 5, faces.amounts))
+    whole, shown = synthesised(seen, Painter(), tmp_path)
+    risen, _ = synthesised((footage, soft), Painter(), tmp_path)
+    mouths = [int(np.abs(a.astype(int) - b).sum()) for a, b in zip(risen, shown, strict=True)]
+    for t in range(5):
+        part = mouths[t] / np.abs(whole[t].astype(int) - shown[t]).sum()
+        assert part == pytest.approx(t / 5, abs=0.03)
+    assert all(np.array_equal(a, b) for a, b in zip(risen[5:], whole[5:], strict=True))
+    kept, _ = synthesised(seen, Painter(), tmp_path, 0.25, when_shorter="keep")  # eight frames, the last of them in part
+    parts = [changed(kept[t], shown[t]) / changed(whole[t], shown[t]) for t in range(9)]
+    assert parts[:4] == pytest.approx([1] * 4) and parts[4:8] == pytest.approx([0.8, 0.6, 0.4, 0.2], abs=0.03) and parts[8] == 0
+
+
 @pytest.mark.parametrize(("rate", "channels"), [(48000, 2), (44100, 1)])
 def test_files_with_spaces_and_any_sound_are_finished(gapped, tmp_path, rate, channels):
     neighbour = tmp_path / "new lips" / "keep me.txt"
@@ -201,8 +218,6 @@ def test_what_cannot_be_dubbed_is_said_and_the_old_result_stays(gapped, tmp_path
 
 
 def test_a_rate_that_cannot_be_is_not_believed(gapped, monkeypatch):
-    from dataclasses import replace
-
     from likeness.dub import footage
 
     for claimed in (0.0, float("nan"), 1000.0):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likeness.dub.crop import Place
-from likeness.dub.faces import MIDDLE, SIDE, choose_faces, padded, people, square
+from likeness.dub.faces import MIDDLE, SIDE, choose_faces, fading, padded, people, square
 from likeness.dub.tracks import Found, Search, Track, bounds
 from likeness.errors import BadInput
 from likeness.mesh import CHIN, JAW, LIPS, SKULL
@@ -79,6 +79,32 @@ def test_noise_of_the_landmarks_does_not_become_noise_of_the_lips():
     assert (lips - lips.mean(0)).std() < 0.6 * (raw - raw.mean(0)).std()  # and the head is followed without lag
 
 
+@pytest.mark.parametrize("at", [0, 1, 25, 48, 49])
+def test_one_wild_frame_of_landmarks_moves_nothing(at):
+    path = np.stack([np.linspace(300, 340, 50), np.linspace(200, 190, 50), np.linspace(1200, 1260, 50)], 1)
+    true = [placed(*row) for row in path]
+    wild = list(true)
+    wild[at] = placed(path[at, 0] + 60, path[at, 1] - 80, 1900, 0.8)
+    faces = choose_faces(video_of({"one": wild}), FPS)
+    steps = np.abs(faces.places[:, :3] - path * [1, 1, SIDE]).max(0) / (np.abs(path[1] - path[0]) * [1, 1, SIDE])
+    assert np.abs(steps).max() < (0.5 if 1 < at < 48 else 2)  # at the ends there are neighbours on one side alone
+    assert np.abs(faces.places[:, 3]).max() < 1e-3
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40), st.integers(1, 4))
+def test_lips_fade_beside_frames_without_the_face_but_not_at_cuts(frames, length):
+    rows = np.array([0 if seen else -1 for seen, _ in frames])
+    shot = np.cumsum([cut for _, cut in frames])
+    amounts = fading(rows, shot, length)
+    assert (amounts[rows < 0] == 0).all() and amounts.max(initial=0) <= 1
+    assert np.array_equal(fading(rows[::-1], shot[::-1], length), amounts[::-1])
+    for t, amount in enumerate(amounts):
+        gaps = np.flatnonzero((rows < 0) & (shot == shot[t]))
+        nearest = np.abs(gaps - t).min(initial=length + 1)
+        assert amount == min(1, nearest / (length + 1))
+
+
 def test_cuts_and_jumps_are_not_smoothed_over():
     shapes = [placed(100, 100, 600)] * 20 + [placed(160, 120, 600)] * 20 + [placed(150, 120, 600)] * 20
     faces = choose_faces(video_of({"one": shapes}, cuts=(20,), breaks=(40,)), FPS)
@@ -101,9 +127,9 @@ def test_the_largest_of_each_scene_or_the_one_asked_for():
 
 
 def test_a_face_that_comes_back_is_the_same_person_and_a_false_alarm_is_none():
-    tracks = [Track([t], [t], [Face(100, 100, 80)]) for t in range(0, 10)]
-    other = Track(list(range(10)), list(range(10)), [Face(300, 100, 60)] * 10)
-    alarm = Track([3], [3], [Face(500, 500, 70)])
+    tracks = [Track([t], [t], [Face(100.0, 100.0, 80.0)]) for t in range(0, 10)]
+    other = Track(list(range(10)), list(range(10)), [Face(300.0, 100.0, 60.0)] * 10)
+    alarm = Track([3], [3], [Face(500.0, 500.0, 70.0)])
     assert [len(person) for person in people([*tracks, other, alarm], 100)] == [10, 1]
 
 

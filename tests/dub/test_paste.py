@@ -6,7 +6,8 @@ import pytest
 
 from likeness.dub.crop import Place, cut_out
 from likeness.dub.faces import MIDDLE, SIDE
-from likeness.dub.paste import Blend, face_width, likeness, mask, matched, paste, skin_ring
+from likeness.dub.paste import face_width, likeness, mask, matched, paste, skin_ring
+from likeness.dubbing import Blend
 from likeness.mesh import CHIN_BOTTOM, FACE_OVAL, INNER_LIPS, JAW, NOSE_BASE
 from likeness.prepare.generic_face import generic_face
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from likeness.dub.smoothing import steady, stiffness
+from likeness.dub.smoothing import steady, stiffness, tamed
 
 curves = st.tuples(st.integers(1, 60), st.integers(0, 10_000), st.floats(0.5, 12))
 
@@ -50,6 +50,20 @@ def test_the_cutoff_is_halved_slower_passes_and_noise_does_not(fps):
     noise = np.random.default_rng(0).standard_normal((len(t), 1))
     smooth = steady(noise, np.ones(len(t), bool), stiffness(2.0, fps))
     assert np.diff(smooth, 2, axis=0).std() < 0.05 * np.diff(noise, 2, axis=0).std()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(4, 40), st.integers(0, 10_000), st.data())
+def test_one_wild_value_is_no_other_than_its_neighbours(length, seed, data):
+    rng = np.random.default_rng(seed)
+    line = rng.standard_normal(3) + np.arange(length)[:, None] * rng.standard_normal(3)
+    assert np.allclose(tamed(line), line)
+    wild, at = line.copy(), data.draw(st.integers(0, length - 1))
+    wild[at] += rng.standard_normal(3) * 1e4
+    kept = tamed(wild)
+    steps = np.abs(np.diff(line, axis=0)).max(0)
+    assert (np.abs(kept - line).max(0) <= (1 if 1 < at < length - 2 else 2) * steps + 1e-9).all()
+    assert np.allclose(tamed(line[:2]), line[:2]) and np.allclose(tamed(wild[::-1]), kept[::-1])
 
 
 def test_what_it_cannot_do_is_said():

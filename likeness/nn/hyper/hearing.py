@@ -21,8 +21,9 @@ HEARABLE = ("mel", "phones")
 PAST, FUTURE = 1, 3  # frames of 5 in all
 PICTURE = 16
 """Columns of the published window."""
-LOUDEST = 4.2
-"""ln of the power of a full-scale sine in its mel band: 200² / 4 over the window's energy of 150."""
+LOUDEST = 4.76
+"""ln of the power of a full-scale sine in its mel band, the highest over 150 frequencies of 80 to 7600 Hz (at 7 kHz, where
+a band holds all that the window spreads)."""
 PEAK = 4.0
 """Of the normalised mel, as in Wav2Lip: silence is -4, a full-scale sine 4."""
 

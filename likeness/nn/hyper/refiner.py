@@ -47,7 +47,7 @@ class Refiner(nn.Module):
     def forward(
         self,
         base: Float[Tensor, "n 3 height width"],
-        sketch: Float[Tensor, "n guides height width"],
+        sketch: Float[Tensor, "n guides rows columns"],
         references: Float[Tensor, "n 3 high wide"] | None = None,
     ) -> Float[Tensor, "n 3 high wide"]:
         """Pictures of scale * 128 pixels to a side, RGB. `references`: other pictures of the person, of that size, where the
