@@ -32,7 +32,7 @@ from likeness import speech
 from likeness.album.making import RECIPE
 from likeness.album.pages import FEATURES, FORMAT, MARGIN, VERSION, Jitter, Page, forget
 from likeness.album.spreading import spread
-from likeness.album.videos import CLIP, Outcome, Video, make, make_of_clip, outcome_of, videos_of
+from likeness.album.videos import CLIP, Outcome, Video, failed, make, make_of_clip, outcome_of, videos_of
 from likeness.clip import Clip
 from likeness.corpus import Corpus
 from likeness.errors import BadInput, Refused
@@ -61,7 +61,7 @@ class Album:
         A run that was killed goes on where it was; a corpus that grew adds its new videos. `say` takes the lines of
         progress; None draws bars on a terminal and prints to stderr elsewhere.
 
-        Videos that are gone or cannot be used are in `skipped` (those that are gone are looked for again the next time).
+        Videos that are gone or cannot be read are in `skipped`, and are tried again the next time.
         Raises BadInput when no video gave anything, Refused for a folder that holds something else or an album made in
         another way, Exhausted when the disk is full.
         """
@@ -158,17 +158,14 @@ def _make_all(todo: list[Video], folder: Path, workers: int, progress: Progress)
     """Every video's outcome when it is there."""
     todo = sorted(todo, key=lambda video: -video.frames)  # the longest first: nobody waits long for the last
     progress.begin("album", sum(video.frames for video in todo))
-    gone = [video for video in todo if not video.path.is_file()]
-    for video in gone:  # not written down: it may come back
-        yield Outcome(video.id, str(video.path), video.samples, [], "is gone: there is no such file any more")
-        progress.advance("album", video.frames)
-    jobs = [(video, folder) for video in todo if video not in gone]
-    for (video, _), answer in spread(make, jobs, min(workers, len(jobs))):
-        ended = "the process that read it was ended: a damaged file, or too little memory"
-        outcome = answer or Outcome(video.id, str(video.path), video.samples, [], ended)
-        outcome.write(folder)
+    there = [video for video in todo if video.path.is_file()]
+    for (video, _), answer in spread(make, [(video, folder) for video in there], min(workers, len(there))):
+        outcome = answer or failed(video, "the process that read it was ended: a damaged file, or too little memory")
+        if outcome.final:
+            outcome.write(folder)
         yield outcome
         progress.advance("album", video.frames)
+    yield from (failed(video, "there is no such file any more") for video in todo if video not in there)
     forget()
     progress.end("album")
 

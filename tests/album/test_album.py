@@ -129,7 +129,7 @@ def test_gaps_and_cuts_part_a_sample_and_its_sound_with_it(made):
 
 def test_what_gave_nothing_is_listed(made):
     why = {Path(video).name: reason for video, reason in made[0].skipped}
-    assert set(why) == {"b.mp4", "e.mp4"} and "gone" in why["b.mp4"] and "video" in why["e.mp4"]
+    assert set(why) == {"b.mp4", "e.mp4"} and "no such file" in why["b.mp4"] and "video" in why["e.mp4"]
     assert sum(line.startswith("skipped: ") for line in made[1]) == 2
     header = json.loads((made[0].folder / "album.json").read_text())
     assert header["format"] == "likeness-album" and "corpus" in header["made_from"]
