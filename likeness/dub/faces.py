@@ -22,9 +22,9 @@ from likeness.prepare.generic_face import generic_face
 from likeness.prepare.parsing import similarity
 from likeness.prepare.survey import SMALLEST
 
-MIDDLE, SIDE = (0.0, 0.040), 0.21
-"""Of the square on the mean face, metres: from the hairline to 3.6 cm below a closed chin, the nose's base just below the
-middle, so that the masked lower half of Wav2Lip's and HyperLips' crops holds all of the mouth."""
+MIDDLE, SIDE = (0.0, 0.058), 0.165
+"""Of the square on the mean face, metres: from above the eyes to 3 cm below a closed chin, as wide as a face and a quarter
+more: the mouth gets as many of its pixels as an open jaw leaves room for. The nose's base lies at two fifths of it."""
 CUTOFF_HZ = 2.0
 """Heads turn slower than this; landmarks tremble at all frequencies."""
 BRIDGE_S = 0.4  # over shorter gaps the square moves on as one
