@@ -115,6 +115,8 @@ def make(job: tuple[Video, Path]) -> Outcome:
     try:
         name = video.samples[0][0].rsplit("-", 1)[0]
         sitting = Sitting(_pictures_of(video.path), name, video.speaker, video.split)
+        if (before := outcome_of(folder, video.id)) is not None:  # of other samples, as another corpus had them
+            before.discard()
         for page in make_pages(sitting, _stretches(video), folder):
             pages.append(page)
     except (Exhausted, MissingAsset):
