@@ -31,13 +31,13 @@ from typing import Any
 from likeness import speech
 from likeness.album.making import RECIPE
 from likeness.album.pages import FEATURES, FORMAT, MARGIN, VERSION, Jitter, Page, forget
-from likeness.album.spreading import spread
 from likeness.album.videos import CLIP, Outcome, Video, failed, make, make_of_clip, outcome_of, videos_of
 from likeness.clip import Clip
 from likeness.corpus import Corpus
 from likeness.errors import BadInput, Refused
 from likeness.files import lock, unwritable, write_atomically
 from likeness.progress import Progress
+from likeness.spreading import spread
 
 __all__ = ["MARGIN", "Album", "Jitter", "Page"]
 

@@ -1,4 +1,4 @@
-"""Videos on several cores: one process for each, and one video that ends its process does not end the rest."""
+"""Work spread over several processes: what ends one of them does not end the rest."""
 
 from __future__ import annotations
 
