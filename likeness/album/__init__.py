@@ -31,13 +31,13 @@ from typing import Any
 from likeness import speech
 from likeness.album.making import RECIPE
 from likeness.album.pages import FEATURES, FORMAT, MARGIN, VERSION, Jitter, Page, forget
-from likeness.album.spreading import spread
-from likeness.album.videos import CLIP, Outcome, Video, make, make_of_clip, outcome_of, videos_of
+from likeness.album.videos import CLIP, Outcome, Video, failed, make, make_of_clip, outcome_of, videos_of
 from likeness.clip import Clip
 from likeness.corpus import Corpus
 from likeness.errors import BadInput, Refused
 from likeness.files import lock, unwritable, write_atomically
 from likeness.progress import Progress
+from likeness.spreading import spread
 
 __all__ = ["MARGIN", "Album", "Jitter", "Page"]
 
@@ -61,7 +61,7 @@ class Album:
         A run that was killed goes on where it was; a corpus that grew adds its new videos. `say` takes the lines of
         progress; None draws bars on a terminal and prints to stderr elsewhere.
 
-        Videos that are gone or cannot be used are in `skipped` (those that are gone are looked for again the next time).
+        Videos that are gone or cannot be read are in `skipped`, and are tried again the next time.
         Raises BadInput when no video gave anything, Refused for a folder that holds something else or an album made in
         another way, Exhausted when the disk is full.
         """
@@ -71,21 +71,15 @@ class Album:
             raise Refused(
                 f"{corpus.folder}: its features were made by another recipe than this likeness has. Make the corpus anew."
             )
-        with _opened(folder, {"corpus": str(corpus.folder.absolute())}), Progress(plain=say) as progress:
-            outcomes, todo = [], []
-            for video in videos_of(corpus):
-                outcome = outcome_of(folder, video.id)
-                if outcome is not None and outcome.wanted == video.samples:
-                    outcomes.append(outcome)
-                    continue
-                if outcome is not None:
-                    outcome.discard()
-                todo.append(video)
-            if todo:
+        header = _header({"corpus": str(corpus.folder.absolute())})
+        _check(folder, header)
+        outcomes, todo = _sorted_out(corpus, folder)
+        if todo:
+            with _at_work(folder, header), Progress(plain=say) as progress:
+                outcomes, todo = _sorted_out(corpus, folder)  # as it is now that nobody else is at work
                 outcomes += _make_all(todo, folder, workers or os.cpu_count() or 1, progress)
-            album = _bound(folder, outcomes)
-            if todo:
-                _tell(album, progress)
+                _tell(_bound(folder, outcomes), progress)
+        album = _bound(folder, outcomes)
         if not album.pages:
             raise BadInput(_nothing(corpus, album))
         return album
@@ -97,25 +91,31 @@ class Album:
         Raises as `of_corpus`, and BadInput for a clip without the features mel and phones.
         """
         folder = Path(folder)
-        with _opened(folder, {"clip": clip.identity}), Progress(plain=say) as progress:
-            outcome = outcome_of(folder, CLIP)
-            if outcome is None:
+        header = _header({"clip": clip.identity})
+        _check(folder, header)
+        outcome = outcome_of(folder, CLIP)
+        if outcome is None:
+            with _at_work(folder, header), Progress(plain=say) as progress:
                 progress.say(f"album: cutting faces out of {len(clip.train)} frames")
                 outcome = make_of_clip(clip, folder)
                 outcome.write(folder)
                 forget()
-            album = _bound(folder, [outcome])
+        album = _bound(folder, [outcome])
         if not album.pages:
             raise BadInput(f"{clip.folder}: {outcome.skipped}. Prepare a longer video, or one with fewer cuts.")
         return album
 
 
+def _header(made_from: dict[str, Any]) -> dict[str, Any]:
+    """album.json, as JSON gives it back."""
+    header: dict[str, Any] = {"format": FORMAT, "version": VERSION, "recipe": RECIPE, "made_from": made_from}
+    header |= {"features": {name: speech.recipe_id(name) for name in FEATURES}}
+    return json.loads(json.dumps(header))
+
+
 @contextmanager
-def _opened(folder: Path, made_from: dict[str, Any]) -> Iterator[None]:
+def _at_work(folder: Path, header: dict[str, Any]) -> Iterator[None]:
     """The folder, ready for what is missing in it, and nobody else's as long as this lasts."""
-    header: dict[str, Any] = {"format": FORMAT, "version": VERSION, "recipe": RECIPE}
-    header |= {"features": {name: speech.recipe_id(name) for name in FEATURES}, "made_from": made_from}
-    _check(folder, json.loads(json.dumps(header)))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # faces: for nobody else on this machine
         for name in ("pages", "videos"):
@@ -154,19 +154,29 @@ def _check(folder: Path, wanted: dict[str, Any]) -> None:
         )
 
 
+def _sorted_out(corpus: Corpus, folder: Path) -> tuple[list[Outcome], list[Video]]:
+    """What is known of a corpus' videos, those that are gone included, and the videos that have still to be read."""
+    known: list[Outcome] = []
+    todo: list[Video] = []
+    for video in videos_of(corpus):
+        outcome = outcome_of(folder, video.id)
+        if outcome is not None and outcome.wanted == video.samples:
+            known.append(outcome)
+        elif video.path.is_file():
+            todo.append(video)
+        else:
+            known.append(failed(video, "there is no such file any more"))
+    return known, todo
+
+
 def _make_all(todo: list[Video], folder: Path, workers: int, progress: Progress) -> Iterator[Outcome]:
     """Every video's outcome when it is there."""
     todo = sorted(todo, key=lambda video: -video.frames)  # the longest first: nobody waits long for the last
     progress.begin("album", sum(video.frames for video in todo))
-    gone = [video for video in todo if not video.path.is_file()]
-    for video in gone:  # not written down: it may come back
-        yield Outcome(video.id, str(video.path), video.samples, [], "is gone: there is no such file any more")
-        progress.advance("album", video.frames)
-    jobs = [(video, folder) for video in todo if video not in gone]
-    for (video, _), answer in spread(make, jobs, min(workers, len(jobs))):
-        ended = "the process that read it was ended: a damaged file, or too little memory"
-        outcome = answer or Outcome(video.id, str(video.path), video.samples, [], ended)
-        outcome.write(folder)
+    for (video, _), answer in spread(make, [(video, folder) for video in todo], min(workers, len(todo))):
+        outcome = answer or failed(video, "the process that read it was ended: a damaged file, or too little memory")
+        if outcome.final:
+            outcome.write(folder)
         yield outcome
         progress.advance("album", video.frames)
     forget()

@@ -28,7 +28,7 @@ from safetensors.numpy import save
 
 from likeness.audio import ROWS_PER_FRAME
 from likeness.corpus import Split
-from likeness.dub.crop import Place, cut_out
+from likeness.dub.crop import Number, Place, cut_out
 from likeness.errors import BadInput, Refused
 from likeness.files import write_atomically
 from likeness.prepare.generic_face import other_side
@@ -47,14 +47,14 @@ FLAGS = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv
 class Jitter(NamedTuple):
     """How a crop differs from the square that `dub` cuts out."""
 
-    dx: float = 0.0
+    dx: Number = 0.0
     """Of its middle, in sides of the square, along the square's own axes."""
-    dy: float = 0.0
-    log_scale: float = 0.0
+    dy: Number = 0.0
+    log_scale: Number = 0.0
     """Of its side: 0.05 shows 5 % more, and so a smaller face."""
-    turn: float = 0.0
+    turn: Number = 0.0
     """Radians, clockwise as seen: of the square; the face turns the other way."""
-    flip: bool = False
+    flip: bool | np.bool_ = False
     """Left and right change places, in the picture and in the numbers of the points."""
 
     def place(self, side: int) -> Place:
@@ -109,7 +109,7 @@ class Page:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
     def crop(
-        self, t: int, size: int, jitter: tuple[float, float, float, float, bool] | None = None
+        self, t: int, size: int, jitter: tuple[Number, Number, Number, Number, bool | np.bool_] | None = None
     ) -> tuple[Float[np.ndarray, "size size 3"], Float[np.ndarray, "478 2"]]:
         """The square of frame t at `size`², RGB 0 .. 1, as `dub` cuts it out of the video, and the face mesh in its pixels
         (0, 0 is its corner). `jitter` moves the square, see `Jitter`. Raises ValueError for one beyond the margin."""

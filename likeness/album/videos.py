@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -14,7 +14,7 @@ from likeness.clip import Clip
 from likeness.corpus import Corpus, Split, shards, split_of
 from likeness.corpus.index import names
 from likeness.errors import BadInput, Exhausted, MissingAsset
-from likeness.files import write_atomically
+from likeness.files import unwritable, write_atomically
 from likeness.video import FPS, Reader, made_rate, probe
 
 CLIP = "clip"
@@ -50,6 +50,11 @@ class Outcome:
     pages: list[Page]
     skipped: str
     """Why it gave no page; empty where it gave any."""
+
+    @property
+    def final(self) -> bool:
+        """Whether it would be the same again: the video was there and was read through."""
+        return bool(self.pages) or self.skipped == TOO_SHORT
 
     def write(self, folder: Path) -> None:
         """Into an album. Raises Exhausted on a full disk."""
@@ -95,32 +100,40 @@ def videos_of(corpus: Corpus) -> Iterator[Video]:
                 yield Video(clip["id"], Path(clip["video"]), clip["speaker"], split, samples, shard)
 
 
+def failed(video: Video, why: str) -> Outcome:
+    """A video that gave nothing."""
+    return Outcome(video.id, str(video.path), video.samples, [], why)
+
+
 def make(job: tuple[Video, Path]) -> Outcome:
     """Make a video's pages in an album's folder. What is wrong with the video is in the answer.
 
-    Raises MissingAsset, Exhausted or BadInput for what is not the video's fault.
+    Raises MissingAsset, Exhausted, or BadInput for what is not the video's fault.
     """
     video, folder = job
     pages: list[Page] = []
-    why = TOO_SHORT
     try:
         name = video.samples[0][0].rsplit("-", 1)[0]
         sitting = Sitting(_pictures_of(video.path), name, video.speaker, video.split)
+        if (before := outcome_of(folder, video.id)) is not None:  # of other samples, as another corpus had them
+            before.discard()
         for page in make_pages(sitting, _stretches(video), folder):
             pages.append(page)
-    except (Exhausted, MissingAsset, OSError):
+    except (Exhausted, MissingAsset):
         raise
+    except OSError as error:
+        raise unwritable(folder, error) from error
     except MemoryError as error:
         raise Exhausted(f"{video.path}: out of memory. Use fewer workers.") from error
     except Exception as error:  # one strange file among many must not end the rest: it is listed
         why = str(error).removeprefix(f"{video.path}: ")
         why = why if isinstance(error, BadInput) else f"failed: {type(error).__name__}: {why}"
-        Outcome(video.id, str(video.path), [], pages, "").discard()
-        pages = []
-    return Outcome(video.id, str(video.path), video.samples, pages, "" if pages else why)
+        Outcome(video.id, str(video.path), video.samples, pages, "").discard()
+        return failed(video, why)
+    return Outcome(video.id, str(video.path), video.samples, pages, "") if pages else failed(video, TOO_SHORT)
 
 
-def _pictures_of(path: Path):
+def _pictures_of(path: Path) -> Callable[[], Iterator[Image]]:
     """Reads a video as the corpus did: frames bear the same numbers. (`Footage` does not put a video that holds repeats
     back on the rate that it was made at.)"""
     made_fps, _ = made_rate(probe(path))

@@ -1,4 +1,4 @@
-"""Videos on several cores: one process for each, and one video that ends its process does not end the rest."""
+"""Work spread over several processes: what ends one of them does not end the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -34,21 +34,27 @@ def spread(work: Callable[[Job], Answer], jobs: Iterable[Job], workers: int) -> 
         suspects = yield from _until_broken(work, left, workers)
 
 
-def _until_broken(work: Callable[[Job], Answer], jobs: Iterator[Job], workers: int):
+def _until_broken(
+    work: Callable[[Job], Answer], jobs: Iterator[Job], workers: int
+) -> Generator[tuple[Job, Answer], None, list[Job] | None]:
     """Yield (job, answer) until all is done, and return None; or return the jobs under way when a process died."""
+    under_way: list[Job] = []
+    futures: dict[Future[Answer], Job] = {}
     with _pool(workers) as pool:
-        running: dict[Future[Answer], Job] = {}
         try:
             while True:
-                while len(running) < workers and (job := next(jobs, None)) is not None:
-                    running[pool.submit(work, job)] = job
-                if not running:
+                while len(under_way) < workers and (job := next(jobs, None)) is not None:
+                    under_way.append(job)
+                    futures[pool.submit(work, job)] = job
+                if not under_way:
                     return None
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                for future in wait(futures, return_when=FIRST_COMPLETED).done:
                     answer = future.result()
-                    yield running.pop(future), answer
+                    job = futures.pop(future)
+                    under_way.remove(job)
+                    yield job, answer
         except BrokenProcessPool:
-            return list(running.values())
+            return under_way
 
 
 def _alone(work: Callable[[Job], Answer], job: Job) -> Answer | None:
@@ -64,7 +70,9 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    """In a new process: it ends with its parent, however that ends, and quietly with Ctrl-C."""
+    """In a new process: it ends with its parent, however that ends, and quietly with Ctrl-C. What Python has to say comes
+    back with the answer; what media libraries write to stderr would run through the progress."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_follow, daemon=True).start()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from likeness.album.spreading import spread
-from tests.album.crashing import BAD, square
+from likeness.spreading import spread
+from tests.crashing import BAD, square
 
 
 def test_one_that_ends_its_process_does_not_end_the_rest():
