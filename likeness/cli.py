@@ -209,7 +209,7 @@ def dub(
     json: Json = False,
 ) -> None:
     """Any video (or picture) + any speech -> the same video with the lips of that speech, at its own size and rate."""
-    from likeness.dub.command import run
+    from likeness.overdub import run
 
     began = time.monotonic()
     made = run(paths, named, lips, settings, _quiet if json else None)

@@ -81,13 +81,11 @@ class HyperLips:
         return self._known[1]
 
 
-def load_lips(path: Path | None = None) -> HyperLips:
-    """The lips of a file: those of many people (`likeness pretrain hyperlips`) or of a portrait; None for those in place.
+def load_lips(path: Path) -> HyperLips:
+    """The lips of a file: those of many people (`likeness pretrain hyperlips`) or of a portrait.
 
-    Raises MissingAsset where there are none in place, BadInput and Refused for files that do not fit.
+    Raises BadInput and Refused for files that do not fit.
     """
-    if path is None:
-        return HyperLips(asset.in_place())
     try:
         asset.KIND.read_header(path)
     except BadInput as error:

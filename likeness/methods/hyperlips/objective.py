@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,7 @@ ROUND = 0.06
 """Round a mouth, of the picture's side, that counts as it."""
 
 
+@runtime_checkable
 class Sync(Protocol):
     """An expert's opinion whether made mouths go with a sound."""
 

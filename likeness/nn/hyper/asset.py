@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness import speech
-from likeness.errors import BadInput, LikenessError, MissingAsset, Refused
+from likeness.errors import BadInput, LikenessError, Refused
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.settings import Judging, Refining, Settings
 from likeness.nn.learned import Kind
@@ -26,19 +26,6 @@ KIND = Kind(
 def place() -> Path:
     """Where lips have to lie that `dub` and `train` use unless others are named."""
     return speech.assets() / "hyperlips" / "lips.safetensors"
-
-
-def in_place() -> LipNet:
-    """The networks at `place`. Raises MissingAsset where there are none, and what `load` raises."""
-    path = place()
-    if not path.is_file():
-        shown = f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
-        raise MissingAsset(
-            f"{shown}: is not there. New lips for anybody's video need networks that learned from many people: make them with "
-            f"`{KIND.made_by}` and put the file there (or set LIKENESS_ASSETS), or name it. For one person alone, "
-            "`likeness train hyperlips CLIP/ OUT.portrait` learns from the clip itself."
-        )
-    return load(path)
 
 
 def save(path: Path, net: LipNet, provenance: dict[str, Any]) -> None:

@@ -138,7 +138,9 @@ def test_what_is_not_made_is_the_crops(fast, paper):
     crops, references, cues = given_to(1, 1)
     with torch.inference_mode():
         made = fast(crops, references, cues)[0]
-        assert torch.equal(made[..., :MADE, :], crops[..., :MADE, :]) and not torch.equal(made[..., MADE:, :], crops[..., MADE:, :])
+        assert torch.equal(made[..., :MADE, :], crops[..., :MADE, :]) and not torch.equal(
+            made[..., MADE:, :], crops[..., MADE:, :]
+        )
         made = paper(*given_to(1, 1, 80))[0]
     assert not torch.isclose(made, crops).all(-1).any()
 

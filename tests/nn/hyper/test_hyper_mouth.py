@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.nn.hyper.faces import faces, people
 
 from likeness.mesh import SKULL
 from likeness.nn.hyper.mouth import MOUTH, Mouth, choose, opening
 from likeness.nn.hyper.sketch import drawn
+from tests.nn.hyper.faces import faces, people
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_bank_gives_what_is_alike_and_open_enough(mouth):
 
 def test_sketches_show_lips_inside_and_jaw_where_the_points_are():
     shut, wide = drawn(faces(np.array([0.0, 14.0]), np.zeros(2))[:, list(MOUTH)])
-    assert shut.shape == (3, 128, 128) and 0 <= float(shut.min()) and float(wide.max()) <= 1
+    assert shut.shape == (3, 128, 128) and float(shut.min()) >= 0 and float(wide.max()) <= 1
     assert wide[1].sum() > shut[1].sum() + 50  # the inside
     assert (wide[0] * wide[1]).max() <= 0.5  # lips end where the inside begins
     rows = torch.arange(128.0)

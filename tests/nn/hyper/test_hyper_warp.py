@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.nn.hyper.faces import faces
 
 from likeness.nn.hyper.mouth import MOUTH
 from likeness.nn.hyper.warp import brought, control
+from tests.nn.hyper.faces import faces
 
 SIZE = 96
 
@@ -50,4 +50,6 @@ def test_a_shift_and_a_scale_are_exact(dx, dy, scale):
 def test_a_mouth_of_its_own_takes_the_place_of_the_faces():
     face, other = faces(np.array([1.0, 9.0]), np.zeros(2))
     both = control(face, other[list(MOUTH)])
-    assert torch.equal(both[-len(MOUTH) :], other[list(MOUTH)]) and torch.equal(both[: -len(MOUTH)], control(face)[: -len(MOUTH)])
+    assert torch.equal(both[-len(MOUTH) :], other[list(MOUTH)]) and torch.equal(
+        both[: -len(MOUTH)], control(face)[: -len(MOUTH)]
+    )

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import pytest
 import soundfile
 
-from likeness import cli
-from likeness.dub import command
+from likeness import cli, overdub
 from likeness.dubbing import Blend, Dubbing, Wav2Lip, as_flags, places
 from likeness.errors import BadInput, MissingAsset
 from likeness.video import probe
@@ -30,7 +27,7 @@ def files(take, tmp_path, monkeypatch) -> dict[str, Path]:
     place = tmp_path / "assets" / "hyperlips" / "lips.safetensors"
     place.parent.mkdir(parents=True)
     place.touch()
-    monkeypatch.setitem(sys.modules, "likeness.methods.hyperlips", SimpleNamespace(load_lips=lambda path: Painter()))
+    monkeypatch.setattr(overdub, "load_lips", lambda path: Painter())
     return found | {"lips": place}
 
 
@@ -69,7 +66,7 @@ def test_it_dubs_and_tells(files, words, capsys):
 )  # fmt: skip
 def test_every_setting_has_a_word(monkeypatch, words, settings):
     asked = []
-    monkeypatch.setattr(command, "run", lambda *given: asked.append(given) or exit(0))
+    monkeypatch.setattr(overdub, "run", lambda *given: asked.append(given) or exit(0))
     assert cli.run(["dub", "--face", "a.mp4", "--audio", "b.wav", "--outfile", "c.mp4", "--lips", "l", *words]) == 0
     (paths, named, lips, given, _), *_ = asked
     assert (tuple(paths), named, lips) == ((), Wav2Lip(Path("a.mp4"), Path("b.wav"), Path("c.mp4")), Path("l"))
@@ -77,12 +74,12 @@ def test_every_setting_has_a_word(monkeypatch, words, settings):
 
 
 def test_lips_that_are_not_there_are_said_with_what_to_do(files, capsys):
-    assert command.in_place().size == 128
+    assert overdub.in_place().size == 128
     files["lips"].unlink()
     with pytest.raises(MissingAsset, match="likeness pretrain hyperlips CORPUS/ FILE"):
-        command.in_place()
+        overdub.in_place()
     with pytest.raises(BadInput, match="no such file"):
-        command.in_place(files["lips"])
+        overdub.in_place(files["lips"])
     words = ["dub", *(str(files[name]) for name in ("a.png", "b.wav", "c.mp4"))]
     assert cli.run(words) == 4 and cli.run([*words, "--lips", "none"]) == 3 and cli.run(words[:3]) == 3
     assert not files["c.mp4"].exists()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from likeness import speech
 from likeness.dub import Dubbed, Lips, dub
 from likeness.dubbing import Dubbing, Wav2Lip, places
 from likeness.errors import BadInput, MissingAsset
+from likeness.methods.hyperlips import load_lips
+from likeness.nn.hyper.asset import place
 
 
 def run(
@@ -23,17 +24,10 @@ def run(
     return dub(video, sound, out, in_place(lips), settings, say)
 
 
-def lips_place() -> Path:
-    """Where the lips that `dub` uses have to lie."""
-    return speech.assets() / "hyperlips" / "lips.safetensors"
-
-
 def in_place(path: Path | None = None) -> Lips:
-    """The lips of a file, None for those at `lips_place`. Raises MissingAsset where there are none, BadInput for no such file,
+    """The lips of a file, None for those in place. Raises MissingAsset where there are none, BadInput for no such file,
     and what the loading raises."""
-    from likeness.methods.hyperlips import load_lips
-
-    if path is None and not (path := lips_place()).is_file():
+    if path is None and not (path := place()).is_file():
         shown = f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
         raise MissingAsset(
             f"{shown}: is not there, which makes the lips. Make one from a corpus of many people with `likeness pretrain "
