@@ -43,5 +43,14 @@ def tiny(method: ModuleType) -> Any:
     """The fast preset of any method with as little work as possible: few steps, and a tenth of the usual density."""
     config = method.preset("fast", size=256)
     steps = {f.name: min(STEPS, getattr(config, f.name)) for f in fields(config) if f.name.endswith("steps")}
-    less = {"density": 0.1}
+    less: dict[str, Any] = {"density": 0.1}
+    if hasattr(config, "networks"):
+        less |= {"networks": little(config.networks), "training": replace(config.training, base_steps=2, refine_steps=1, lanes=2)}
     return replace(config, **steps, **{name: value for name, value in less.items() if hasattr(config, name)})
+
+
+def little(networks: Any) -> Any:
+    """HyperLips' networks, as narrow as they go."""
+    refining = replace(networks.refining, width=8, depth=1)
+    judging = replace(networks.judging, base_width=0.05, detail_width=0.1)
+    return replace(networks, trunk_width=0.25, decoder_width=0.2, refining=refining, judging=judging)

@@ -10,15 +10,14 @@ import numpy as np
 from likeness.album.pages import Page, encoded, write_page
 from likeness.methods.hyperlips.config import Training
 from likeness.nn.hyper.settings import Settings, preset
+from tests.takes import little
 
-LITTLE = Training(base_steps=4, refine_steps=3, lanes=2, time=2, adversarial_weight=0.1)
+LITTLE = Training(base_steps=3, refine_steps=2, lanes=2, time=2, adversarial_weight=0.1)
 
 
 def small() -> Settings:
     """The fast preset, as narrow as it goes."""
-    settings = preset("fast", trunk_width=0.25, decoder_width=0.2)
-    judging = replace(settings.judging, base_width=0.05, detail_width=0.1)
-    return replace(settings, refining=replace(settings.refining, width=8, depth=1), judging=judging)
+    return little(preset("fast"))
 
 
 def people_of(pages: list[Page], folder: Path) -> list[Page]:
