@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
 from hypothesis import settings
 
 from likeness import audio, methods
 from likeness.clip import Clip
+from likeness.nn.radiance import stages
 from likeness.portrait import Portrait
 from likeness.prepare import prepare
 from tests import talkers
@@ -22,6 +26,18 @@ from tests.takes import SECONDS, SIZE, Take, tiny, write
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's business
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hasty() -> Iterator[None]:
+    """Less of what is long only to be exact: looks at a finished head's space, pictures of speed and of silence."""
+    silence, speed = (import_module(f"likeness.evaluate.{name}") for name in ("silence", "speed"))  # not their functions
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name, less in (
+            (stages, "SETTLED", 4), (speed, "FRAMES", 8), (speed, "WARM_UP", 2), (silence, "FRAMES", 14),
+        ):  # fmt: skip
+            patch.setattr(module, name, less)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -34,11 +50,14 @@ def together(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def take() -> Take:
+def take(together) -> Take:
     from likeness.actor import Actor
 
-    performance = Actor(0).perform(SECONDS, 1, SIZE)
-    return Take(performance, [performance.image(t) for t in range(len(performance))])
+    performance, drawn = Actor(0).perform(SECONDS, 1, SIZE), together / "take.npy"
+    with FileLock(together / "take.lock"):
+        if not drawn.exists():
+            np.save(drawn, np.stack([performance.image(t) for t in range(len(performance))]))
+    return Take(performance, list(np.load(drawn)))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,13 +47,15 @@ def first_error(lesson: L, config: Settings, folder: Path, head: Callable[[L], o
         patch.setattr(stages, "settle", lambda head, lesson: None)
         patch.setattr(run, "log", lambda **values: logged.append(values))
         mine = type(lesson)(lesson.clip, lesson.rig, lesson.frames, config, run, perceptual_loss("laplacian"))
-        mine.pictures = lesson.pictures
+        mine.pictures, mine.allowed = lesson.pictures, lesson.allowed
         head(mine)
     return float(logged[0]["color"])
 
 
 def lesson_of(kind: type[L], clip: Clip, folder: Path, config: Settings | None = None) -> L:
-    """Of few frames, in a run of its own."""
+    """Of few frames, in a run of its own; where something may be is worked out once, for lessons that take it over."""
     rig = Rig.fit(clip.motion[torch.from_numpy(clip.train)])
     run = Run(folder, {})
-    return kind(clip, rig, clip.train[::EVERY], few() if config is None else config, run, perceptual_loss("laplacian"))
+    lesson = kind(clip, rig, clip.train[::EVERY], few() if config is None else config, run, perceptual_loss("laplacian"))
+    lesson.allowed = cache(lesson.allowed)
+    return lesson

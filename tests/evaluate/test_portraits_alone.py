@@ -1,5 +1,6 @@
 """Silence and speed, of a stand-in portrait whose pictures and seconds are known."""
 
+import inspect
 from types import SimpleNamespace
 
 import pytest
@@ -50,7 +51,8 @@ class Parrot(Portrait):
         return Layer(rgb[None], torch.ones(1, 256, 256)), None
 
 
-def test_silence_is_what_is_drawn_in_it(clip, experts):
+def test_silence_is_what_is_drawn_in_it(clip, experts, monkeypatch):
+    monkeypatch.setitem(inspect.unwrap(silence).__globals__, "FRAMES", SILENT)
     opening = metrics.opening(clip.pixels.numpy())
     shut, wide = int(opening.argmin()), int(opening.argmax())
     parrot, judge = Parrot(clip, shut, [shut, wide]), Judge(clip, clip.test, 256, experts)
@@ -64,6 +66,8 @@ def test_silence_is_what_is_drawn_in_it(clip, experts):
 
 def test_speed_by_a_clock_that_is_known(clip, monkeypatch):
     """Heads take 10 ms and every 25th 50 ms; a picture 5 ms more; the first ten do not count."""
+    for name, usual in (("FRAMES", FRAMES), ("WARM_UP", WARM_UP)):
+        monkeypatch.setitem(inspect.unwrap(speed).__globals__, name, usual)
     parrot = Parrot(clip, 0, [0])
     parrot.seconds = iter([9.0] * WARM_UP + [0.05 if t % 25 == 24 else 0.01 for t in range(FRAMES)])
 

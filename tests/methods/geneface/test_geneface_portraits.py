@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -39,30 +42,50 @@ def drawn(model: Model, cond: torch.Tensor, motion: Motion) -> torch.Tensor:
     return torch.cat([layer.rgb, layer.alpha[..., None]], -1)
 
 
+class Schooled(NamedTuple):
+    """A head that was trained, which of its parameters had gradients, and the log."""
+
+    head: Head
+    learned: set[str]
+    log: list[dict]
+
+
 def trained(lesson: Lesson, config: Config, folder: Path) -> Head:
     """A head that went through all stages in a few steps, every one of them logged."""
-    with Run(folder, {}, keep_every_s=0.0) as run, pytest.MonkeyPatch.context() as patch:
+    with Run(folder, {}, keep_every_s=1e9) as run, pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "LOG_EVERY", 1)
-        patch.setattr(stages, "SETTLED", 4)
         config = replace(config, **FEW)
         mine = Lesson(lesson.clip, lesson.rig, lesson.frames, config, run, perceptual_loss("laplacian"))
-        mine.pictures = lesson.pictures
+        mine.pictures, mine.allowed = lesson.pictures, lesson.allowed
         return geneface._head(mine)
 
 
+@pytest.fixture(scope="module")
+def schooled(lesson, tmp_path_factory) -> Callable[[str], Schooled]:
+    """One of CONFIGS, trained once."""
+
+    @cache
+    def of(name: str) -> Schooled:
+        learned: set[str] = set()
+        step = stages.Pupil.step
+
+        def watching(pupil, *args):
+            learned.update(n for n, p in pupil.head.named_parameters() if p.grad is not None and p.grad.any())
+            step(pupil, *args)
+
+        folder = tmp_path_factory.mktemp("run")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stages.Pupil, "step", watching)
+            head = trained(lesson, CONFIGS[name], folder)
+        return Schooled(head, learned, [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()])
+
+    return of
+
+
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_variant_trains_is_saved_loaded_and_drawn(lesson, portrait, tmp_path, name, monkeypatch):
-    learned: set[str] = set()
-    step = stages.Pupil.step
-
-    def watching(pupil, *args):
-        learned.update(n for n, p in pupil.head.named_parameters() if p.grad is not None and p.grad.any())
-        step(pupil, *args)
-
-    monkeypatch.setattr(stages.Pupil, "step", watching)
-    head = trained(lesson, CONFIGS[name], tmp_path / "run")
+def test_every_variant_trains_is_saved_loaded_and_drawn(lesson, schooled, portrait, tmp_path, name):
+    head, learned, rows = schooled(name)
     assert {n for n, _ in head.named_parameters()} == learned
-    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert list(dict.fromkeys(row["stage"] for row in rows)) == ["head", "lips"]
     assert all(math.isfinite(value) for row in rows for value in row.values() if not isinstance(value, str))
     model = Model(head.config, portrait.hearing, head, portrait.voice)
@@ -78,8 +101,8 @@ def test_every_variant_trains_is_saved_loaded_and_drawn(lesson, portrait, tmp_pa
     assert again.has_quick_way == (name == "fast") and again.lights == len(lesson.frames)
 
 
-def test_training_twice_is_the_same_bit_for_bit(lesson, tmp_path):
-    one, two = (trained(lesson, CONFIGS["fast"], tmp_path / name).named() for name in ("one", "two"))
+def test_training_twice_is_the_same_bit_for_bit(lesson, schooled, tmp_path):
+    one, two = schooled("fast").head.named(), trained(lesson, CONFIGS["fast"], tmp_path / "two").named()
     assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -99,14 +122,15 @@ class Killed(BaseException):
     pass
 
 
-def test_a_run_killed_in_a_stage_goes_on_with_identical_results(lesson, tmp_path, monkeypatch):
-    whole = trained(lesson, CONFIGS["fast"], tmp_path / "whole").named()
+def test_a_run_killed_in_a_stage_goes_on_with_identical_results(lesson, schooled, tmp_path, monkeypatch):
+    whole = schooled("fast").head.named()
     deaths, keep, count = {4, FEW["steps"] + 2}, Run.keep, [0]
 
     def dying(run, *args):
-        keep(run, *args)
         count[0] += 1
         if count[0] in deaths:
+            run.keep_every_s = 0.0  # of all that could be kept, only what is gone on from
+            keep(run, *args)
             raise Killed
 
     monkeypatch.setattr(Run, "keep", dying)

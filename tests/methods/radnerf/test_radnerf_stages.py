@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -35,13 +38,20 @@ CONFIGS = {
 }
 
 
+class Schooled(NamedTuple):
+    """A head that was trained, which of its parameters had gradients, and the log."""
+
+    head: Head
+    learned: set[str]
+    log: list[dict]
+
+
 def trained(lesson: Lesson, config: Config, folder: Path) -> Head:
     """A head that went through all stages, with every step logged."""
-    with Run(folder, {}, keep_every_s=0.0) as run, pytest.MonkeyPatch.context() as patch:
+    with Run(folder, {}, keep_every_s=1e9) as run, pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "LOG_EVERY", 1)
-        patch.setattr(stages, "SETTLED", 4)
         mine = Lesson(lesson.clip, lesson.rig, lesson.frames, config, run, perceptual_loss("laplacian"))
-        mine.pictures = lesson.pictures
+        mine.pictures, mine.allowed = lesson.pictures, lesson.allowed
         return radnerf._head(mine)
 
 
@@ -49,11 +59,31 @@ def log(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.fixture(scope="module")
+def schooled(lesson, tmp_path_factory) -> Callable[[str], Schooled]:
+    """One of CONFIGS, trained once."""
+
+    @cache
+    def of(name: str) -> Schooled:
+        learned: set[str] = set()
+        step = stages.Pupil.step
+
+        def watching(pupil, *args):
+            learned.update(n for n, p in pupil.head.named_parameters() if p.grad is not None and p.grad.any())
+            step(pupil, *args)
+
+        folder = tmp_path_factory.mktemp("run")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stages.Pupil, "step", watching)
+            return Schooled(trained(lesson, CONFIGS[name], folder), learned, log(folder))
+
+    return of
+
+
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_variant_trains_is_saved_loaded_and_drawn(lesson, portrait_files, tmp_path, name):
+def test_every_variant_trains_is_saved_loaded_and_drawn(lesson, schooled, portrait_files, tmp_path, name):
     config = CONFIGS[name]
-    head = trained(lesson, config, tmp_path / "run")
-    rows = log(tmp_path / "run")
+    head, _, rows = schooled(name)
     assert list(dict.fromkeys(row["stage"] for row in rows)) == ["head", "lips"]
     assert all(math.isfinite(value) for row in rows for value in row.values() if not isinstance(value, str))
     other = methods.load(portrait_files["radnerf"])
@@ -77,16 +107,8 @@ def test_every_variant_trains_is_saved_loaded_and_drawn(lesson, portrait_files, 
 
 
 @pytest.mark.parametrize("name", ["fast", "published"])
-def test_no_parameter_is_dead(lesson, tmp_path, name, monkeypatch):
-    learned: set[str] = set()
-    step = stages.Pupil.step
-
-    def watching(pupil, *args):
-        learned.update(n for n, p in pupil.head.named_parameters() if p.grad is not None and p.grad.any())
-        step(pupil, *args)
-
-    monkeypatch.setattr(stages.Pupil, "step", watching)
-    head = trained(lesson, CONFIGS[name], tmp_path / "run")
+def test_no_parameter_is_dead(schooled, name):
+    head, learned, _ = schooled(name)
     assert {n for n, _ in head.named_parameters()} - learned == set()
 
 
@@ -94,16 +116,16 @@ class Killed(BaseException):
     pass
 
 
-def test_a_run_killed_in_every_stage_goes_on_with_identical_results(lesson, tmp_path, monkeypatch):
-    config = few()
-    whole = trained(lesson, config, tmp_path / "whole")
+def test_a_run_killed_in_every_stage_goes_on_with_identical_results(lesson, schooled, tmp_path, monkeypatch):
+    config, whole = CONFIGS["fast"], schooled("fast").head
     deaths = {2, 5, config.steps, config.steps + 2}
     keep, count = Run.keep, [0]
 
     def dying(run, *args):
-        keep(run, *args)
         count[0] += 1
         if count[0] in deaths:
+            run.keep_every_s = 0.0  # of all that could be kept, only what is gone on from
+            keep(run, *args)
             raise Killed
 
     monkeypatch.setattr(Run, "keep", dying)

@@ -18,14 +18,16 @@ from likeness.rig import UPPER_COEFFICIENTS
 from likeness.scenery import staged
 
 FRAMES = torch.tensor([10, 40, 70])
+SIDE = 64
 
 
 @pytest.fixture
 def fresh(portrait_files):
-    """The portrait, of which nothing is kept yet."""
+    """The portrait, of which nothing is kept yet, in small pictures: fewer cells are looked at."""
 
     def load() -> Model:
-        return methods.load(portrait_files["radnerf"])
+        model = methods.load(portrait_files["radnerf"])
+        return model.on(replace(model.stage, camera=model.stage.camera.scaled((SIDE, SIDE))))
 
     return load
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,10 +23,12 @@ LONG = replace(TINY, steps=400, decay_steps=500)  # to where seeds and precision
 SHORT = replace(TINY, steps=9, smooth_from=6, trial=5, rays=16)
 
 
-@pytest.fixture
-def whole_precision(monkeypatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def whole_precision() -> Iterator[None]:
     """Networks this small take twice as long in half precision, and learn the same on any processor without it."""
-    monkeypatch.setattr(precision, "_halves", lambda: False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(precision, "_halves", lambda: False)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +83,21 @@ def test_outside_what_was_learned_there_is_nothing(trained):
     assert not head.picture(away, torch.zeros(8), CAMERA)[1].any()
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Callable[[], dict[str, torch.Tensor]]:
+    """What a head learns that was not cut off."""
+
+    @cache
+    def learned() -> dict[str, torch.Tensor]:
+        with Run(tmp_path_factory.mktemp("whole"), {}, keep_every_s=1e9) as run:
+            return train_vanilla_head(BoxLesson(SHORT), SHORT, run).state_dict()
+
+    return learned
+
+
 @pytest.mark.parametrize("stop_at", [2, 5, 7])
-def test_what_was_cut_off_goes_on_exactly(tmp_path, stop_at, monkeypatch):
+def test_what_was_cut_off_goes_on_exactly(whole, tmp_path, stop_at, monkeypatch):
     monkeypatch.setattr(course, "BETTER", 1e9)  # a handful of steps says nothing about how well it learns
-    with Run(tmp_path / "whole", {}, keep_every_s=1e9) as run:
-        whole = train_vanilla_head(BoxLesson(SHORT), SHORT, run).state_dict()
     lesson = BoxLesson(SHORT)
     lesson.stop_at = stop_at
     with pytest.raises(InterruptedError), Run(tmp_path / "parts", {}, keep_every_s=0.0) as run:
@@ -91,7 +105,7 @@ def test_what_was_cut_off_goes_on_exactly(tmp_path, stop_at, monkeypatch):
     lesson.stop_at = None
     with Run(tmp_path / "parts", {}, keep_every_s=1e9) as run:
         parts = train_vanilla_head(lesson, SHORT, run).state_dict()
-    assert all(torch.equal(parts[key], value) for key, value in whole.items())
+    assert all(torch.equal(parts[key], value) for key, value in whole().items())
 
 
 def blind(dead: int):
@@ -110,7 +124,7 @@ def blind(dead: int):
     return Blind
 
 
-def test_a_beginning_that_learns_nothing_is_made_anew(tmp_path, monkeypatch, whole_precision):
+def test_a_beginning_that_learns_nothing_is_made_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "VanillaHead", blind(1))
     settings = replace(TINY, steps=41, trial=40, rays=64)
     with Run(tmp_path, {}, seed=3) as run:  # after seeds 1 and 2 a new beginning is blind by itself
@@ -129,7 +143,7 @@ def test_where_nothing_is_ever_learned_it_is_said(tmp_path, monkeypatch):
         train_vanilla_head(BoxLesson(settings), settings, run)
 
 
-def test_a_cloth_is_learned_and_keeps_the_head(tmp_path, whole_precision):
+def test_a_cloth_is_learned_and_keeps_the_head(tmp_path):
     settings = replace(TINY, torso_steps=70, trial=60, rays=64)
     lesson = ClothLesson(settings)
     for net in (lesson.head.coarse, lesson.head.fine):
