@@ -7,14 +7,14 @@ lips and sound is; the corpus that they were cut from does, and `doubtful` hands
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from likeness.corpus import Corpus, Split
@@ -185,7 +185,7 @@ class Draw:
 
 def shaken(
     looks: Float[Tensor, "batch time 3 height width"],
-    mirrored: Iterable[bool] | Tensor,
+    mirrored: Bool[Tensor, " batch"],
     amount: float,
     random: np.random.Generator,
 ) -> Float[Tensor, "batch time 3 height width"]:
@@ -193,9 +193,9 @@ def shaken(
     batch, time, _, height, width = looks.shape
     shift, scale, turn = (amount * random.normal(0, sd, n) for sd, n in ((SHIFT, (batch, 2)), (SCALE, batch), (TURN, batch)))
     cos, sin = np.exp(scale) * np.cos(turn), np.exp(scale) * np.sin(turn)
-    flip = 1.0 - 2.0 * np.asarray(mirrored, float)
+    flip = np.where(mirrored.numpy(), -1.0, 1.0)
     long = width / height  # a turn keeps squares square, where both sides count from -1 to 1
-    rows = np.stack([flip * cos, -sin / long, 2 * shift[:, 0], flip * sin * long, cos, 2 * shift[:, 1] * long], 1)
+    rows = np.stack([flip * cos, sin / -long, 2 * shift[:, 0], flip * sin * long, cos, 2 * long * shift[:, 1]], 1)
     theta = torch.from_numpy(rows.reshape(batch, 2, 3)).to(looks)
     grid = F.affine_grid(theta, [batch, 3 * time, height, width], align_corners=False)
     flat = F.grid_sample(looks.flatten(1, 2), grid, padding_mode="border", align_corners=False)

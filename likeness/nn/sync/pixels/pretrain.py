@@ -36,7 +36,13 @@ Pages = Callable[[Path], Sequence[Page]]
 
 
 def pretrain(
-    corpus: Corpus, pages: Pages, square: str, out: Path, settings: Settings = Settings(), seed: int = 0
+    corpus: Corpus,
+    pages: Pages,
+    square: str,
+    out: Path,
+    settings: Settings = Settings(),
+    seed: int = 0,
+    keep_every_s: float = 20.0,
 ) -> dict[str, Any]:
     """Train an expert on the corpus' `train` people and write it to `out`; returns its `trial` on the `val` people.
 
@@ -57,7 +63,7 @@ def pretrain(
     held = tracks(own, "train", ear, seed, without)
     must_suffice(held, str(corpus.folder))
     about = provenance(held)
-    with Run(folder, {"rule": RULE, "seed": seed, **asdict(settings), "learned": about}, seed) as run:
+    with Run(folder, {"rule": RULE, "seed": seed, **asdict(settings), "learned": about}, seed, keep_every_s) as run:
         expert = train(held, settings, run)
         expert.chance = chance(expert, held, seed)
         judged = trial([(expert, track) for track in tracks(own, "val", ear, seed)])
