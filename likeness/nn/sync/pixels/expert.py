@@ -62,7 +62,7 @@ class Settings:
     shapes: float = 1.0
     """Weight of a second task in training: the outline of the lips, from a picture's code. Not in the published one."""
     steps: int = 500
-    """0.16 s of one core each. After 250 people who were seen and people who were not are nearly alike (AUC of a window .79, .75)."""
+    """0.16 s of one core each. After 250 people who were seen and others are nearly alike (AUC of a window .79 and .75)."""
     rate: float = 2e-3
     """Learning rate at its highest."""
     decay: float = 1e-2

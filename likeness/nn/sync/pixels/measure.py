@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likeness.nn.sync.measure import Synchrony, around, judged
+from likeness.nn.sync.measure import REACH, Synchrony, around, judged
 from likeness.nn.sync.pixels.expert import CHUNK, FRAMES, Expert
 
 
@@ -26,7 +26,7 @@ def synchrony(
     heard = expert.hear(rows)
     lips = list(_lips(expert, crops))
     if not lips or len(heard) < FRAMES:
-        return judged(expert, np.zeros((0, around(torch.zeros(1, 1), torch.zeros(1, 1)).shape[1])))
+        return judged(expert, np.zeros((0, 2 * REACH + 1)))
     return judged(expert, around(torch.cat(lips), expert.sound(heard[None])[0]))
 
 

@@ -23,7 +23,7 @@ from likeness.mesh import LIPS
 from likeness.nn.sync.material import must_suffice
 from likeness.nn.sync.pixels import asset
 from likeness.nn.sync.pixels.expert import Expert, Settings
-from likeness.nn.sync.pixels.material import Draw, Page, Track, doubtful, tracks
+from likeness.nn.sync.pixels.material import Batch, Draw, Page, Track, doubtful, tracks
 from likeness.nn.sync.pretrain import CLIP_NORM, LOG_EVERY, contrast, rate
 from likeness.nn.sync.trial import chance, trial
 from likeness.run import Run, optimiser_state, restore_optimiser
@@ -115,7 +115,7 @@ def train(held: Sequence[Track], settings: Settings, run: Run) -> Expert:
     return _finished(expert)
 
 
-def losses_of(expert: Expert, batch: Any) -> dict[str, Tensor]:
+def losses_of(expert: Expert, batch: Batch) -> dict[str, Tensor]:
     """By name; `loss` is what is learned by."""
     codes = expert.codes(batch.looks) if expert.outline is not None else None
     lips = expert.lips(batch.looks) if codes is None else expert.of_codes(codes)
