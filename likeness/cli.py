@@ -107,6 +107,10 @@ def pretrain(
     preset: Annotated[
         Literal["fast", "paper"], arg(help="paper: sizes and schedule as published, for a large corpus.")
     ] = "fast",
+    look: Annotated[
+        Literal["landmarks", "pixels"],
+        arg(help="Of sync: by landmarks, or by pictures, which are cut out of the videos first."),
+    ] = "landmarks",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -114,7 +118,18 @@ def pretrain(
     from likeness.corpus import Corpus
 
     began = time.monotonic()
-    if what == "sync":
+    if look == "pixels" and what != "sync":
+        raise BadInput(f"--look is for the sync expert; {what} has no choice of it. Leave it out.")
+    if what == "sync" and look == "pixels":
+        from likeness.album import Album
+        from likeness.album.making import RECIPE
+        from likeness.nn.sync.pixels.expert import preset as settings
+        from likeness.nn.sync.pixels.pretrain import pretrain as run
+
+        held, its = Corpus.open(corpus), settings("small" if preset == "fast" else preset)
+        say = _quiet if json else None
+        found = run(held, lambda folder: Album.of_corpus(held, folder, say).pages, RECIPE, out, its, seed)
+    elif what == "sync":
         from likeness.nn.sync.expert import preset as settings
         from likeness.nn.sync.pretrain import pretrain as run
 

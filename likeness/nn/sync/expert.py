@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from likeness.audio import ROWS_PER_FRAME
 from likeness.displacement import MOUTH, pick_68
 from likeness.errors import BadInput
+from likeness.nn.sync.judge import Judge
 from likeness.speech import RECIPES, Statistics, probabilities
 
 POINTS = 20
@@ -98,22 +99,16 @@ def preset(name: str, **changes: object) -> Settings:
     return replace(PRESETS[name], **changes)  # pyright: ignore[reportArgumentType]
 
 
-class Expert(nn.Module):
-    """Windows of mouth and sound to unit vectors. `frozen`: neither weights nor statistics change any more, whatever a
-    module that holds it does; gradients still reach the mouth."""
+class Expert(Judge):
+    """Windows of mouth and sound to unit vectors."""
 
     mean: Tensor
     axes: Tensor
     spread: Tensor
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__()
+        super().__init__(settings.frames, settings.preset == "paper")
         self.settings = settings
-        self.frozen = False
-        self.chance: dict[str, float] = {}
-        """What sound of other people reaches in 5 % of cases, times the root of the windows: margin and confidence."""
-        self.id = ""
-        """Of the file it came from."""
         components, points = settings.components, 3 * POINTS
         self.register_buffer("mean", torch.zeros(points))
         self.register_buffer("axes", torch.eye(points, components))
@@ -123,8 +118,6 @@ class Expert(nn.Module):
         else:
             self.of_lips = _perceptron(settings.frames * components * (1 + settings.velocity), settings)
             self.of_sound = _perceptron(settings.frames * settings.rows * settings.sound_dim, settings)
-        self.slope = nn.Parameter(torch.tensor(10.0).log())
-        self.bias = nn.Parameter(torch.tensor(-3.0))
 
     def describe(self, mouths: Float[Tensor, "n 20 3"]) -> None:
         """Choose the components by these mouths (principal axes, scaled to 1); the paper's takes them as they are."""
@@ -158,23 +151,13 @@ class Expert(nn.Module):
         alike = (self.lips(mouths) * self.sound(sounds)).sum(-1)
         return -self.surprise(alike, torch.ones_like(alike))
 
-    def surprise(self, alike: Float[Tensor, "*n"], matched: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-        """Binary cross-entropy of cosines, by what the pairs are (1 matched, 0 not)."""
-        if self.settings.preset == "paper":
-            return F.binary_cross_entropy(alike.clamp(1e-6, 1 - 1e-6), matched, reduction="none")
-        return F.binary_cross_entropy_with_logits(self.slope.exp() * alike + self.bias, matched, reduction="none")
+    def seen(self, track: Any) -> Float[Tensor, "windows dim"]:
+        """Of a `likeness.nn.sync.material.Track`."""
+        return self.lips(self.windows(track.mouth))
 
-    def windows(self, rows: Float[Tensor, "time *shape"]) -> Float[Tensor, "windows frames *shape"]:
-        """Every window of frames of a stretch; window t begins with frame t. A view."""
-        return rows.unfold(0, self.settings.frames, 1).movedim(-1, 1)
-
-    def freeze(self) -> Expert:
-        """For good."""
-        self.frozen = True
-        return self.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> Expert:
-        return super().train(mode and not self.frozen)
+    def heard(self, track: Any) -> Float[Tensor, "windows dim"]:
+        """Likewise."""
+        return self.sound(self.windows(track.sound).flatten(1, 2))
 
 
 def mouth_of(moves: Float[Tensor, "time points 3"]) -> Float[Tensor, "time 20 3"]:

@@ -20,6 +20,7 @@ from likeness.corpus import Corpus, Sample, Split
 from likeness.displacement import MOUTH, pick_68
 from likeness.errors import BadInput
 from likeness.nn.sync.expert import Expert, Settings, heard
+from likeness.nn.sync.judge import Spoken
 from likeness.video import FPS
 
 IGNORED, MATCHED, SHIFTED, OTHER_TIME, OTHER_SPEAKER = range(5)
@@ -45,6 +46,10 @@ class Track:
 
     def __len__(self) -> int:
         return len(self.mouth)
+
+    def part(self, first: int, frames: int) -> Track:
+        """A part of it, or what there is of that."""
+        return Track(self.speaker, self.mouth[first : first + frames], self.sound[first : first + frames])
 
     @staticmethod
     def of(sample: Sample, settings: Settings) -> Track:
@@ -90,26 +95,27 @@ class Batch:
     speaker: Int[Tensor, " n"]
 
     def kinds(self) -> Int[Tensor, "n n"]:
-        """What mouth i and sound j are to each other: MATCHED, a kind of negative, or IGNORED."""
-        same = self.track[:, None] == self.track
-        apart = (self.time[:, None] - self.time).abs()
-        found = torch.where(apart <= NEARBY, SHIFTED, OTHER_TIME)
-        found = torch.where(apart <= AMBIGUOUS, IGNORED, found)
-        strangers = torch.where(self.speaker[:, None] == self.speaker, IGNORED, OTHER_SPEAKER)
-        found = torch.where(same, found, strangers)
-        return found.fill_diagonal_(MATCHED)
+        """See `pairs`."""
+        return pairs(self.track, self.time, self.speaker)
+
+
+def pairs(track: Int[Tensor, " n"], time: Int[Tensor, " n"], speaker: Int[Tensor, " n"]) -> Int[Tensor, "n n"]:
+    """What mouth i and sound j of these windows are to each other: MATCHED, a kind of negative, or IGNORED."""
+    same = track[:, None] == track
+    apart = (time[:, None] - time).abs()
+    found = torch.where(apart <= NEARBY, SHIFTED, OTHER_TIME)
+    found = torch.where(apart <= AMBIGUOUS, IGNORED, found)
+    strangers = torch.where(speaker[:, None] == speaker, IGNORED, OTHER_SPEAKER)
+    found = torch.where(same, found, strangers)
+    return found.fill_diagonal_(MATCHED)
 
 
 class Draw:
     """Batches of tracks: people by the root of how long they are heard, then their tracks by length."""
 
     def __init__(self, held: Sequence[Track], settings: Settings) -> None:
-        names = sorted({track.speaker for track in held})
         self.held, self.settings = held, settings
-        self.speaker = np.array([names.index(track.speaker) for track in held])
-        length = np.array([len(track) for track in held], float)
-        weight = length / np.sqrt(np.bincount(self.speaker, length))[self.speaker]
-        self.weight = weight / weight.sum()
+        self.speaker, self.weight = shares(held)
 
     def batch(self, expert: Expert, random: np.random.Generator) -> Batch:
         """Of `settings.stretches` stretches."""
@@ -133,7 +139,16 @@ class Draw:
         )
 
 
-def must_suffice(held: Sequence[Track], where: str) -> None:
+def shares(held: Sequence[Spoken]) -> tuple[Int[np.ndarray, " tracks"], Float[np.ndarray, " tracks"]]:
+    """Number of each track's speaker, and how often it is drawn: people by the root of how long they are heard."""
+    names = sorted({track.speaker for track in held})
+    speaker = np.array([names.index(track.speaker) for track in held])
+    length = np.array([len(track) for track in held], float)
+    weight = length / np.sqrt(np.bincount(speaker, length))[speaker]
+    return speaker, weight / weight.sum()
+
+
+def must_suffice(held: Sequence[Spoken], where: str) -> None:
     """Raise BadInput where there is too little to learn sync from: fewer than two people of 3 s, or less than 20 s."""
     people, seconds = len({track.speaker for track in held if len(track) >= ENOUGH}), sum(map(len, held)) / FPS
     if people < 2 or seconds < 20:

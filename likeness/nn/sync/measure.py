@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from likeness.nn.sync.expert import Expert, heard, mouth_of
+from likeness.nn.sync.judge import Judge
 
 REACH = 15
 """Frames either way."""
@@ -102,10 +103,10 @@ def around(lips: Float[Tensor, "windows dim"], sound: Float[Tensor, "others dim"
     return rows
 
 
-def judged(expert: Expert, rows: Float[np.ndarray, "windows shifts"]) -> Synchrony:
+def judged(expert: Judge, rows: Float[np.ndarray, "windows shifts"]) -> Synchrony:
     """What `similarities` come to. Fewer than SHORTEST frames are never clear."""
     curve, windows = mean_curve(rows), len(rows)
-    if windows + expert.settings.frames - 1 < SHORTEST or not np.isfinite(curve).all():
+    if windows + expert.frames - 1 < SHORTEST or not np.isfinite(curve).all():
         return Synchrony(0.0, 0.0, 0.0, np.inf, windows, np.nan_to_num(curve))
     threshold = expert.chance.get("margin", np.inf) / np.sqrt(windows)
     return Synchrony(peak(curve), confidence(curve), margin(curve), float(threshold), windows, curve)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -24,6 +24,7 @@ from likeness.errors import Refused
 from likeness.files import must_be_ours
 from likeness.nn.sync import asset
 from likeness.nn.sync.expert import Expert, Settings
+from likeness.nn.sync.judge import Judge
 from likeness.nn.sync.material import MATCHED, OTHER_SPEAKER, OTHER_TIME, SHIFTED, Draw, Track, must_suffice, tracks, wanted
 from likeness.nn.sync.trial import chance, trial
 from likeness.run import Run, optimiser_state, restore_optimiser
@@ -111,7 +112,7 @@ def train(held: Sequence[Track], settings: Settings, run: Run) -> Expert:
     return expert.freeze()
 
 
-def contrast(expert: Expert, alike: Float[Tensor, "n n"], kinds: Int[Tensor, "n n"]) -> Float[Tensor, ""]:
+def contrast(expert: Judge, alike: Float[Tensor, "n n"], kinds: Int[Tensor, "n n"]) -> Float[Tensor, ""]:
     """Cross-entropy of all pairs: half matched, half negatives by SHARES; a kind that there is none of counts nothing."""
     matched = kinds == MATCHED
     places = {kind: kinds == kind for kind in SHARES}
@@ -122,7 +123,21 @@ def contrast(expert: Expert, alike: Float[Tensor, "n n"], kinds: Int[Tensor, "n 
     return (weight * expert.surprise(alike, matched.to(alike))).sum() / 2
 
 
-def rate(settings: Settings, step: int) -> float:
+@runtime_checkable
+class Schedule(Protocol):
+    """What `rate` asks settings for."""
+
+    @property
+    def preset(self) -> str: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def rate(self) -> float: ...
+
+
+def rate(settings: Schedule, step: int) -> float:
     """Learning rate of a step. The paper's falls from the first step on."""
     warm = 0.0 if settings.preset == "paper" else WARM_UP * settings.steps
     if step < warm:

@@ -16,8 +16,7 @@ import torch
 from jaxtyping import Float
 from scipy.stats import rankdata
 
-from likeness.nn.sync.expert import Expert
-from likeness.nn.sync.material import Track
+from likeness.nn.sync.judge import Judge, Spoken
 from likeness.nn.sync.measure import REACH, around, confidence, margin, mean_curve
 from likeness.video import FPS
 
@@ -28,14 +27,13 @@ STARTS = 5  # runs of n windows begin every n / 5
 STRANGERS = 4  # wrong sounds for every right one
 FALSE_ALARMS = 5.0  # per cent
 CHANCE_FRAMES = (75, 125, 200)
-Judged = tuple[Expert, Track]
+Judged = tuple[Judge, Spoken]
 
 
 @torch.no_grad()
-def table(expert: Expert, mouth: Track, sound: Track | None = None) -> Float[np.ndarray, "windows shifts"]:
+def table(expert: Judge, mouth: Spoken, sound: Spoken | None = None) -> Float[np.ndarray, "windows shifts"]:
     """Cosines of every window of a track with its own or another's sound at every shift; NaN beyond its ends."""
-    heard = (sound or mouth).sound
-    return around(expert.lips(expert.windows(mouth.mouth)), expert.sound(expert.windows(heard).flatten(1, 2)))
+    return around(expert.seen(mouth), expert.heard(sound or mouth))
 
 
 def trial(judged: Sequence[Judged], seed: int = 0) -> dict[str, Any]:
@@ -92,26 +90,24 @@ def _detected(judged: Sequence[Judged], frames: int, random: np.random.Generator
     return {"share": round(float((np.array(right) > limit).mean()), 4), "limit": round(float(limit), 4), "pieces": len(right)}
 
 
-def pieces(track: Track, frames: int) -> list[Track]:
+def pieces(track: Spoken, frames: int) -> list[Spoken]:
     """A track in pieces of `frames` windows' beginnings, without what is left over."""
-    return [
-        Track(track.speaker, track.mouth[start : start + frames], track.sound[start : start + frames])
-        for start in range(0, len(track) - frames + 1, frames)
-    ]
+    return [track.part(start, frames) for start in range(0, len(track) - frames + 1, frames)]
 
 
-def strangers(piece: Track, others: Sequence[Track], count: int, random: np.random.Generator) -> list[Track]:
+def strangers(piece: Spoken, others: Sequence[Spoken], count: int, random: np.random.Generator) -> list[Spoken]:
     """Pieces as long of what other people say; none where nobody else says so much."""
     long = [other for other in others if other.speaker != piece.speaker and len(other) >= len(piece)]
     found = []
     for _ in range(count if long else 0):
         other = long[int(random.integers(len(long)))]
         start = int(random.integers(len(other) - len(piece) + 1))
-        found.append(Track(other.speaker, other.mouth[start:][: len(piece)], other.sound[start:][: len(piece)]))
+        found.append(other.part(start, len(piece)))
     return found
 
 
-def chance(expert: Expert, held: Sequence[Track], seed: int, most: int = 300) -> dict[str, float]:
+@torch.no_grad()
+def chance(expert: Judge, held: Sequence[Spoken], seed: int, most: int = 300) -> dict[str, float]:
     """What margin and confidence somebody else's sound reaches in 5 % of cases, times the root of the windows.
 
     Of pieces of 3, 5 and 8 s (whichever there are), `most` of each; the highest of the three. Empty where no two people
@@ -122,14 +118,13 @@ def chance(expert: Expert, held: Sequence[Track], seed: int, most: int = 300) ->
         random = np.random.default_rng([seed, frames])
         cut = [piece for track in held for piece in pieces(track, frames)]
         chosen = [cut[i] for i in random.permutation(len(cut))[: most // STRANGERS]]
-        curves = [
-            mean_curve(table(expert, piece, other))
-            for piece in chosen
-            for other in strangers(piece, held, STRANGERS, random)
-        ]  # fmt: skip
+        curves = []
+        for piece in chosen:
+            lips = expert.seen(piece)
+            curves += [mean_curve(around(lips, expert.heard(other))) for other in strangers(piece, held, STRANGERS, random)]
         if not curves:
             continue
-        root = np.sqrt(frames - expert.settings.frames + 1)
+        root = np.sqrt(frames - expert.frames + 1)
         for name, of in (("margin", margin), ("confidence", confidence)):
             found[name].append(float(np.percentile([of(curve) for curve in curves], 100 - FALSE_ALARMS) * root))
     return {name: round(max(values), 4) for name, values in found.items() if values}
