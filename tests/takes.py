@@ -47,7 +47,10 @@ def tiny(method: ModuleType) -> Any:
     steps = {f.name: min(STEPS, getattr(config, f.name)) for f in fields(config) if f.name.endswith("steps")}
     less: dict[str, Any] = {"density": 0.1, "samples": 4096, "rays": 1024, "plane_sizes": geometric(16.0, 4, finest=64.0)}
     if hasattr(config, "networks"):
-        less |= {"networks": little(config.networks), "training": replace(config.training, base_steps=2, refine_steps=1, lanes=2)}
+        less |= {
+            "networks": little(config.networks),
+            "training": replace(config.training, base_steps=2, refine_steps=1, lanes=2),
+        }
     return replace(config, **steps, **{name: value for name, value in less.items() if hasattr(config, name)})
 
 

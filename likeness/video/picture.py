@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from jaxtyping import UInt8
 
 from likeness.errors import BadInput
@@ -260,7 +260,7 @@ def to_rgb(frame: Any, stream: Any, convert: VideoReformatter | None = None) -> 
     """A decoded frame upright, with square pixels, in full-range RGB. `convert` keeps its tables from frame to frame, which is
     half of the time at 720p."""
     width, height = _square(frame, stream)
-    guess = "ITU709" if frame.height >= BT709_FROM else "ITU601"
+    guess = Colorspace.ITU709 if frame.height >= BT709_FROM else Colorspace.ITU601
     unknown = int(frame.colorspace) in (0, 2) and "rgb" not in frame.format.name
     convert = convert or VideoReformatter()
     image = convert.reformat(frame, width, height, "rgb24", src_colorspace=guess if unknown else None).to_ndarray()

@@ -16,7 +16,7 @@ import av.error
 import cv2
 import numpy as np
 import soxr
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from jaxtyping import Float, UInt8
 
 from likeness.errors import BadInput, LikenessError, Refused
@@ -127,7 +127,8 @@ class Writer:
         if width % 2 or height % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         with self._explained():
-            frame = self._convert.reformat(_framed(image), format=self.encoding.layout, dst_colorspace="ITU709", threads=1)
+            reformat, layout = self._convert.reformat, self.encoding.layout
+            frame = reformat(_framed(image), format=layout, dst_colorspace=Colorspace.ITU709, threads=1)
             frame.pts, frame.time_base = self.frames, 1 / self.fps
             self.frames += 1
             self._container.mux(self._video.encode(frame))
@@ -183,7 +184,7 @@ def _framed(image: UInt8[np.ndarray, "height width channels"]) -> av.VideoFrame:
     """A picture as an RGB or RGBA frame. PyAV's own way there copies row by row: 1 to 10 ms of 720p instead of .1."""
     height, width, channels = image.shape
     frame = av.VideoFrame(width, height, "rgba" if channels == 4 else "rgb24")
-    plane = frame.planes[0]
+    plane: Any = frame.planes[0]  # a buffer, which its type does not say
     rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)  # longer than the picture's
     rows[:, : width * channels] = image.reshape(height, -1)
     return frame

@@ -130,7 +130,8 @@ def test_a_sound_twice_as_long_plays_the_video_there_and_back(seen, tmp_path):
 def test_after_a_shorter_sound_the_rest_is_as_it_was_or_at_rest(seen, tmp_path):
     kept, shown = synthesised(seen, Painter(), tmp_path, 0.2, when_shorter="keep")
     spoken = int(np.ceil(0.2 * FPS))
-    assert len(kept) == FRAMES and red(kept[spoken - 1]) > 30
+    assert len(kept) == FRAMES and red(kept[1]) > 30
+    assert red(shown[spoken - 1]) < red(kept[spoken - 1]) < red(kept[1])  # the new lips go softly
     assert all(np.array_equal(a, b) for a, b in zip(kept[spoken:], shown[spoken:], strict=True))
     lips = Painter()
     rest, _ = synthesised(seen, lips, tmp_path, 0.2, when_shorter="rest")
