@@ -26,21 +26,20 @@ from likeness.gather.sources import Source
 from tests.takes import write
 
 ROOT = Path(__file__).resolve().parents[2]
-FRAMES = 36  # of a video: a sample has 32 and more
 GOOD = ("ann/1.mp4", "ann/2.mp4", "ben/1.mp4", "ola/1.mp4", "zoe/1.mp4", "zoe_2.mp4", "cleo.mp4")
 BAD = {"nobody.mp4": "no face", "mute.mp4": "no sound", "text.mp4": "not a video"}
 
 
 @pytest.fixture(scope="module")
 def videos(take, tmp_path_factory) -> Path:
-    """Seven short videos that can be used, and three that cannot."""
+    """Seven videos of two seconds that can be used, and three that cannot."""
     folder = tmp_path_factory.mktemp("many")
-    first = write(folder / "cleo.mp4", take.images[:FRAMES], take.sound)
+    first = write(folder / "cleo.mp4", take.images[:50], take.sound)
     for name in GOOD[:-1]:
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(first, folder / name)
-    write(folder / "nobody.mp4", [np.full_like(take.images[0], 120)] * FRAMES, take.sound)
-    write(folder / "mute.mp4", take.images[:FRAMES], None)
+    write(folder / "nobody.mp4", [np.full_like(take.images[0], 120)] * 50, take.sound)
+    write(folder / "mute.mp4", take.images[:50], None)
     (folder / "text.mp4").write_text("no video")
     return folder
 
@@ -131,7 +130,7 @@ def test_a_second_run_does_what_is_new_and_tries_again_when_asked(made, videos, 
     before = {path: path.read_bytes() for path in (folder / "shards").iterdir()}
     assert cli.run(["corpus", str(videos), str(folder), "--json"]) == 0  # nothing to do: Ray is not even started
     assert json.loads(capsys.readouterr().out)["new"] == 0
-    write(tmp_path / "dov_1.mp4", take.images[50 : 50 + FRAMES], take.sound)
+    write(tmp_path / "dov_1.mp4", take.images[50:100], take.sound)
     shutil.copy(videos / "mute.mp4", tmp_path / "keep.mp4")
     (videos / "text.mp4").unlink()
     shutil.copy(videos / "cleo.mp4", videos / "text.mp4")  # it was copied anew

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -38,6 +39,14 @@ def drawn(t: int, plate: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     image[body > 0], parts[body > 0] = (190, 60, 40), PARTS["torso"]
     image[face > 0], parts[face > 0] = (224, 172, 150), PARTS["face"]
     return image, parts, body, head
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_pixels() -> Iterator[None]:
+    """In a step: the pictures are small, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torso_field, "PIXELS", 256)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -166,8 +166,8 @@ def test_a_sphere_whose_mouth_follows_a_signal_is_learned():
 
     errors = []
     for _ in range(500):
-        line, moved = batch(torch.randint(20, (768,), generator=g))
-        seen = look(made, near, line, moved, config, torch.rand(768, generator=g))
+        line, moved = batch(torch.randint(20, (256,), generator=g))
+        seen = look(made, near, line, moved, config, torch.rand(256, generator=g))
         loss = (seen.color - truth(line, signals[line.frame])).square().mean()
         optimiser.zero_grad()
         loss.backward()
