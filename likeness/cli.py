@@ -100,7 +100,10 @@ def corpus(
 def pretrain(
     what: Annotated[
         Positional[str],
-        arg(metavar="{geneface,sync}", help="geneface: the generator of motion. sync: the expert that hears whose lips fit."),
+        arg(
+            metavar="{geneface,hyperlips,sync}",
+            help="Generator of motion; lips for any video; sync expert.",
+        ),
     ],
     corpus: Positional[Path],
     out: Positional[Path],

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 
 from likeness.album import Album
+from likeness.album.making import RECIPE
 from likeness.clip import Clip
 from likeness.corpus import Corpus
 from likeness.errors import BadInput
 from likeness.files import must_be_ours
 from likeness.methods.hyperlips.articulate import learn_articulation
-from likeness.methods.hyperlips.config import Config, preset, pretraining
+from likeness.methods.hyperlips.config import Config, Training, preset, pretraining
 from likeness.methods.hyperlips.dubbing import load_lips
 from likeness.methods.hyperlips.footage import Footage
 from likeness.methods.hyperlips.learn import Lesson, learn
@@ -32,6 +33,8 @@ from likeness.nn.hyper import asset
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.performing import finish, stage_of, training_frames
+from likeness.nn.sync.pixels import asset as pixels
+from likeness.nn.sync.pixels.loss import SyncLoss
 from likeness.rig import Rig
 from likeness.run import Run
 from likeness.video import FPS
@@ -65,7 +68,9 @@ def train(
         config = replace(config, networks=begun.settings)
     frames = training_frames(clip, learns_from(generic))
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
+    sync = _sync(config.training)
     told = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generic), "begun": _mark(begun)}
+    told["sync"] = sync and sync.id
     run_folder = out.with_name(out.name + ".run")
     with Run(run_folder, told, config.seed) as run, joined() as ranks:
         torch.manual_seed(config.seed)
@@ -74,7 +79,7 @@ def train(
             net.load_state_dict(begun.state_dict())
         material = Material(Album.of_clip(clip, run_folder / "album"), config.networks, None if begun is None else net.mouth)
         net.mouth = material.mouth
-        learn(Lesson(net, material, config.training, distance, config.seed, ranks, run))
+        learn(Lesson(net, material, config.training, distance, config.seed, ranks, run, sync))
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         voice = voice_of(clip, rig, frames, run, generic)
         model = Model(config, heard_with(voice.hearing, config.networks.features), net, voice)
@@ -95,14 +100,15 @@ def pretrain(corpus: Corpus, out: Path, preset: str = "fast", seed: int = 0) -> 
     except ValueError as error:
         raise BadInput(str(error)) from error
     must_be_ours(out, asset.KIND.read_header, asset.KIND.what)
-    folder, distance = out.with_name(out.name + ".run"), perceptual_loss("auto")
+    folder, distance, sync = out.with_name(out.name + ".run"), perceptual_loss("auto"), _sync(training)
     with ExitStack() as held:
         ranks = held.enter_context(joined())
         if training.lanes % ranks.count:
             raise BadInput(
                 f"{ranks.count} processes cannot share {training.lanes} lanes evenly: take a number that divides it."
             )
-        told = {"settings": asdict(settings), "training": asdict(training), "perceptual": distance.name}
+        told: dict[str, Any] = {"settings": asdict(settings), "training": asdict(training), "perceptual": distance.name}
+        told["sync"] = sync and sync.id
         run = held.enter_context(Run(folder, told | {"corpus": corpus.recipes}, seed)) if ranks.first else None
         if ranks.first:
             Album.of_corpus(corpus, folder / "album")
@@ -118,7 +124,7 @@ def pretrain(corpus: Corpus, out: Path, preset: str = "fast", seed: int = 0) -> 
                 f"{corpus.folder}: nobody in it is to be learned from (split train). Add people with `likeness corpus`."
             )
         figures = learn_articulation(net, learned, judged, seed)
-        learn(Lesson(net, material, training, distance, seed, ranks, run))
+        learn(Lesson(net, material, training, distance, seed, ranks, run, sync))
         if ranks.first:
             figures |= trial(net, judged) if judged else {}
             people = {part.page.speaker for group in learned for part in group}
@@ -127,6 +133,11 @@ def pretrain(corpus: Corpus, out: Path, preset: str = "fast", seed: int = 0) -> 
             asset.save(out, net, of | {"figures": figures})
         ranks.meet()
         return figures
+
+
+def _sync(training: Training) -> SyncLoss | None:
+    """What judges lips by their sound, where it is to be learned from. Raises MissingAsset where there is none in place."""
+    return SyncLoss(pixels.in_place(RECIPE)) if training.sync_weight else None
 
 
 def _beginning(start: Model | None) -> LipNet | None:

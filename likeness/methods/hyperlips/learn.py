@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from likeness.methods.hyperlips.config import Training
 from likeness.methods.hyperlips.material import Batch, Material, Sampler
-from likeness.methods.hyperlips.objective import Objective, Sync, centres, judging
+from likeness.methods.hyperlips.objective import Objective, centres, judging
 from likeness.nn.generator.ranks import Ranks
 from likeness.nn.hyper.discriminator import BaseDiscriminator, DetailDiscriminator
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.settings import SIDE
 from likeness.nn.perceptual import LaplacianDistance, Lpips
+from likeness.nn.sync.pixels.loss import SyncLoss
 from likeness.run import Run, optimiser_state
 
 WARM_UP = 50  # steps in which the rate rises
@@ -43,7 +44,7 @@ class Lesson:
     ranks: Ranks
     run: Run | None
     """Of the first process."""
-    sync: Sync | None = None
+    sync: SyncLoss | None = None
 
 
 def learn(lesson: Lesson) -> None:
@@ -190,7 +191,8 @@ def _sampler(lesson: Lesson, refined: bool) -> Sampler:
     size = lesson.net.size if refined else SIDE
     groups = lesson.material.of("train", size if refined else 0) or lesson.material.of("train")
     settings, training = lesson.net.settings, lesson.training
-    return Sampler(groups, settings, size, training.time, training.unheard, moved=True)
+    judged = lesson.sync.features if lesson.sync is not None and not refined else ()
+    return Sampler(groups, settings, size, training.time, training.unheard, True, judged)
 
 
 def _draws(lesson: Lesson, name: str, step: int) -> list[np.random.Generator]:

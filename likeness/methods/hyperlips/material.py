@@ -15,6 +15,7 @@ from torch import Tensor
 
 from likeness.album import Album, Page
 from likeness.album.pages import MARGIN, WHOLE, Jitter, mirrored
+from likeness.audio import ROWS_PER_FRAME
 from likeness.mesh import LIPS
 from likeness.nn.hyper.hearing import hearing, normalised
 from likeness.nn.hyper.lipnet import Heads
@@ -54,6 +55,8 @@ class Batch(NamedTuple):
     """Left, top, right, bottom of the mouths, 0..1 of the picture."""
     skin: Float[Tensor, "batch time 128 128"]
     """1 in the lower face, the part that is put into a picture; 0 outside, falling over its edge."""
+    rows: Float[Tensor, "batch rows judged"]
+    """Raw features for a judge of lips against sound; of no columns where nobody judges."""
 
 
 class Material:
@@ -103,9 +106,11 @@ class Sampler:
         time: int,
         unheard: float = 0.0,
         moved: bool = False,
+        judged: tuple[str, ...] = (),
     ) -> None:
         """`settings` that `groups` were read with; `size` of the crops; `time` frames to a stretch; `unheard`: share of the
-        stretches without sound; `moved`: with squares and light moved, for learning."""
+        stretches without sound; `moved`: with squares and light moved, for learning; `judged`: the features of `Batch.rows`."""
+        self.judged = judged
         self.settings, self.ears = settings, hearing(settings.features)
         self.groups = [g for g in ([p for p in group if len(p.page) >= time] for group in groups) if g]
         self.size, self.time, self.unheard, self.moved = size, time, unheard, moved
@@ -121,12 +126,13 @@ class Sampler:
     def batch(self, draws: list[np.random.Generator]) -> Batch:
         """One stretch a generator of random numbers."""
         stretches = [self._stretch(draw) for draw in draws]
-        heads = Heads(*(torch.stack(values) for values in zip(*(heads for heads, _ in stretches))))
+        found, skin, rows = zip(*stretches)
+        heads = Heads(*(torch.stack(values) for values in zip(*found)))
         lips = heads.mouths[:, :, : len(LIPS)]
         boxes = torch.cat([lips.amin(2), lips.amax(2)], -1)
-        return Batch(heads, boxes, torch.stack([skin for _, skin in stretches]))
+        return Batch(heads, boxes, torch.stack(skin), torch.stack(rows))
 
-    def _stretch(self, draw: np.random.Generator) -> tuple[Heads, Float[Tensor, "time 128 128"]]:
+    def _stretch(self, draw: np.random.Generator) -> tuple[Heads, Float[Tensor, "time 128 128"], Float[Tensor, "rows judged"]]:
         group = self.groups[draw.choice(len(self.groups), p=self.weights)]
         lengths = np.array([len(part.page) - self.time + 1 for part in group])
         part = group[draw.choice(len(group), p=lengths / lengths.sum())]
@@ -147,7 +153,10 @@ class Sampler:
         windows = self.ears.windows(self.ears.window(part.rows, start, start + self.time))
         heard = normalised(windows, self.ears.features) * float(draw.random() >= self.unheard)
         heads = Heads(_tensor(images), _tensor(references), heard, part.shape[frames], mouths)
-        return heads, torch.from_numpy(np.stack([shown(mouth) for mouth in mouths]))
+        own_rows = slice(start * ROWS_PER_FRAME, (start + self.time) * ROWS_PER_FRAME)
+        rows = [part.page.features(name)[own_rows] for name in self.judged]
+        told = np.concatenate(rows, 1) if rows else np.zeros((self.time * ROWS_PER_FRAME, 0), np.float32)
+        return heads, torch.from_numpy(np.stack([shown(mouth) for mouth in mouths])), torch.from_numpy(told)
 
     def _reference(self, draw: np.random.Generator, group: list[Part], part: Part, start: int) -> tuple[Part, int]:
         """The best of a few frames of the same video, as `mouth.choose` says; the bank of use is as small."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,19 +14,11 @@ from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.settings import MADE, SIDE
 from likeness.nn.hyper.sketch import drawn
 from likeness.nn.perceptual import LaplacianDistance, Lpips
+from likeness.nn.sync.pixels.loss import SyncLoss
 
 ROOM = 0.05  # weight of what lies outside the face: hardly any of it is put into a picture
 ROUND = 0.06
 """Round a mouth, of the picture's side, that counts as it."""
-
-
-@runtime_checkable
-class Sync(Protocol):
-    """An expert's opinion whether made mouths go with a sound."""
-
-    def __call__(self, made: Float[Tensor, "batch time 3 128 128"], batch: Batch) -> Float[Tensor, ""]:
-        """A loss, with gradients for what was made."""
-        ...
 
 
 class Objective(nn.Module):
@@ -40,7 +30,7 @@ class Objective(nn.Module):
         weights: Training,
         perceptual: Lpips | LaplacianDistance,
         judge: BaseDiscriminator | DetailDiscriminator | None = None,
-        sync: Sync | None = None,
+        sync: SyncLoss | None = None,
     ) -> None:
         super().__init__()
         self.net, self.weights, self.perceptual, self.sync = net, weights, perceptual, sync
@@ -65,7 +55,7 @@ class Objective(nn.Module):
             losses["adversarial"] = deceiving(judge, made.flatten(0, 1), real.flatten(0, 1), centres(batch, real.shape[-1]))
             total = total + weights.adversarial_weight * losses["adversarial"]
         if self.sync is not None and weights.sync_weight and not refined:
-            losses["sync"] = self.sync(made, batch)
+            losses["sync"] = self.sync(made, batch.rows)
             total = total + weights.sync_weight * losses["sync"]
         return losses | {"loss": total}, made
 

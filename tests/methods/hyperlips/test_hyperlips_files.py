@@ -1,0 +1,123 @@
+"""Lips as files, and as what `dub` asks for: any video's faces, whatever the chunks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from likeness.dub.lips import Crops, Lips, Said
+from likeness.errors import BadInput, Refused
+from likeness.methods.hyperlips import load_lips
+from likeness.methods.hyperlips.dubbing import HyperLips
+from likeness.nn.hyper import asset
+from likeness.nn.hyper.lipnet import LipNet
+from likeness.nn.hyper.mouth import MOUTH, opening
+from tests.methods.hyperlips.school import small
+from tests.nn.hyper.faces import faces, people
+
+
+@pytest.fixture(scope="module")
+def net() -> LipNet:
+    """As if it had learned a little: shapes of made-up people, and changes that are not nothing."""
+    torch.manual_seed(0)
+    net = LipNet(small()).eval()
+    net.mouth.fit(people(4))
+    for layer in (net.base.head[1], net.refiner.colors[-2]):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    return net
+
+
+@pytest.fixture(scope="module")
+def file(net, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lips") / "lips.safetensors"
+    asset.save(path, net, {"people": 4})
+    return path
+
+
+def crops(open_mm: list[float], size: int, seed: int = 0) -> Crops:
+    images = torch.rand(len(open_mm), size, size, 3, generator=torch.Generator().manual_seed(seed))
+    return Crops(images, size * faces(np.array(open_mm), np.zeros(len(open_mm))))
+
+
+def said(net: LipNet, frames: int, activity: float = 1.0) -> Said:
+    windows = torch.randn(frames, net.hearing.rows, 42, generator=torch.Generator().manual_seed(1)) - 3
+    return Said(windows, torch.zeros(42), torch.ones(42), torch.full((frames,), activity))
+
+
+def test_what_is_written_is_read(net, file):
+    again = asset.load(file)
+    assert again.settings == net.settings
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in net.state_dict().items())
+    assert isinstance(load_lips(file), Lips)
+
+
+def test_other_files_are_refused(file, tmp_path, portrait_file):
+    with safe_open(file, framework="pt") as held:
+        header = json.loads(held.metadata()["likeness"])
+    tensors = load_file(file)
+
+    def written(**changes) -> str:
+        path = tmp_path / "other.safetensors"
+        kept = {k: v for k, v in tensors.items() if k != changes.get("without")}
+        save_file(kept, path, {"likeness": json.dumps(header | {k: v for k, v in changes.items() if k != "without"})})
+        return str(path)
+
+    for error, changes, words in (
+        (Refused, {"version": 9}, "version 9"),
+        (Refused, {"recipes": {"phones": "another"}}, "another recipe"),
+        (BadInput, {"settings": {"rank": 3}}, "settings"),
+        (BadInput, {"without": "mouth.basis"}, "mouth.basis"),
+    ):
+        with pytest.raises(error, match=words):
+            asset.load(tmp_path / written(**changes).rpartition("/")[2])
+    with pytest.raises(BadInput, match="pretrain hyperlips"):
+        asset.load(tmp_path / "none.safetensors")
+    with pytest.raises(BadInput, match="no lips for a video"):
+        load_lips(portrait_file)
+
+
+def test_chunks_do_not_show(net):
+    lips = HyperLips(net)
+    shown, bank, words = crops([2, 4, 6, 3, 1], net.size), crops([0, 3, 6, 9, 12], net.size, 1), said(net, 5)
+    whole, _ = lips(shown, bank, words, None)
+    state, parts = None, []
+    for first, last in ((0, 2), (2, 3), (3, 5)):
+        some = Crops(shown.images[first:last], shown.points[first:last])
+        heard = Said(words.features[first:last], words.mean, words.std, words.activity[first:last])
+        made, state = lips(some, bank, heard, state)
+        parts.append(made)
+    assert whole.shape == shown.images.shape and (torch.cat(parts) - whole).abs().max() < 1e-4
+
+
+def test_the_mouth_that_is_hidden_has_no_influence(net):
+    """Neither its pixels nor its points: two that differ there get the same new faces below the nose."""
+    lips = HyperLips(net)
+    bank, words = crops([0, 3, 6, 9, 12], net.size, 1), said(net, 2)
+    one, other = crops([1, 1], net.size), crops([11, 11], net.size)
+    hidden = 60 * net.size // 128
+    other.images[:, :hidden] = one.images[:, :hidden]
+    first, second = (lips(face, bank, words, None)[0] for face in (one, other))
+    assert torch.equal(first, second)
+
+
+def test_in_silence_the_mouth_rests_as_the_person_does(net, monkeypatch):
+    lips, asked = HyperLips(net), []
+    points = net.mouth.points
+    monkeypatch.setattr(type(net.mouth), "points", lambda self, shape, *more: asked.append(points(shape, *more)) or asked[-1])
+    bank = crops([1, 3, 6, 9, 12], net.size, 1)
+    for activity in (0.0, 1.0):
+        lips(crops([8, 8], net.size), bank, said(net, 2, activity), None)
+    rest = bank.points[:1] / net.size
+    silent = opening(asked[0])
+    assert (silent - opening(rest[:, list(MOUTH)])).abs().max() < 0.01
+    assert not torch.allclose(asked[0], asked[1], atol=1e-3)
+
+
+def test_a_bank_without_a_face_is_said(net):
+    with pytest.raises(BadInput, match="no picture of the face"):
+        HyperLips(net)(crops([1], net.size), crops([], net.size), said(net, 1), None)
