@@ -130,7 +130,7 @@ def pretrain(corpus: Corpus, out: Path, preset: str = "fast", seed: int = 0) -> 
             people = {part.page.speaker for group in learned for part in group}
             hours = sum(len(part.shape) for group in learned for part in group if not part.flip) / FPS / 3600
             of = {"corpus": corpus.recipes, "people": len(people), "hours": round(hours, 3), "preset": preset, "seed": seed}
-            asset.save(out, net, of | {"figures": figures})
+            asset.save(out, net, of | {"judged": "others" if judged else "the same people", "figures": figures})
         ranks.meet()
         return figures
 

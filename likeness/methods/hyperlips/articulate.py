@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -20,10 +18,11 @@ DECAY = 1e-3
 MOST = 100_000  # frames that are learned from
 KNOWN = 0.3
 """Correlation from which a number of the shape counts as foretold at all; others are not enlarged."""
+FORETOLD = 3  # numbers of the shape whose figures are told: those behind them sound hardly knows
 LARGEST = 1.8  # gain: beyond, noise is what grows
 
 
-def learn_articulation(net: LipNet, groups: list[list[Part]], judged: list[list[Part]], seed: int) -> dict[str, Any]:
+def learn_articulation(net: LipNet, groups: list[list[Part]], judged: list[list[Part]], seed: int) -> dict[str, float]:
     """Fill `net.articulation`; `judged` are people who are not learned from, by whom the gains are set (where there is
     nobody, by those who are). Returns correlations of what is foretold with their own mouths."""
     torch.manual_seed(seed)
@@ -44,7 +43,7 @@ def learn_articulation(net: LipNet, groups: list[list[Part]], judged: list[list[
     r = _correlation(found, real)
     gain = (real.std(0) / found.std(0).clamp_min(1e-6)).clamp(1, LARGEST)
     articulation.gain.copy_(torch.where(r > KNOWN, gain, torch.ones(SHAPE)))
-    return {"shape_r": [round(float(x), 3) for x in r], "judged": "other people" if judged else "the same people"}
+    return {f"shape_{i}_r": round(float(x), 3) for i, x in enumerate(r[:FORETOLD], 1)}
 
 
 def gathered(net: LipNet, parts: list[Part], every: int) -> tuple[Float[Tensor, "n columns rows"], Float[Tensor, "n shape"]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -16,7 +14,7 @@ STRETCHES, TIME = 24, 5
 
 
 @torch.no_grad()
-def trial(net: LipNet, groups: list[list[Part]], refined: bool = True) -> dict[str, Any]:
+def trial(net: LipNet, groups: list[list[Part]], refined: bool = True) -> dict[str, float]:
     """PSNR of what is made, decibels: of the lower face, and of the mouth's box; by the real shape."""
     size = net.size if refined else SIDE
     kept = [[part for part in group if not part.flip] for group in groups]

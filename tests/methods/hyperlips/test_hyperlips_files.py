@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,14 +11,18 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from likeness import cli
+from likeness.album import Album
 from likeness.dub.lips import Crops, Lips, Said
 from likeness.errors import BadInput, Refused
-from likeness.methods.hyperlips import load_lips
+from likeness.methods.hyperlips import articulate, load_lips
 from likeness.methods.hyperlips.dubbing import HyperLips
 from likeness.nn.hyper import asset
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.mouth import MOUTH, opening
-from tests.methods.hyperlips.school import small
+from likeness.video import probe
+from tests.methods.hyperlips.school import LITTLE, people_of, small
+from tests.nn.generator.people import make_corpus
 from tests.nn.hyper.faces import faces, people
 
 
@@ -121,3 +126,20 @@ def test_in_silence_the_mouth_rests_as_the_person_does(net, monkeypatch):
 def test_a_bank_without_a_face_is_said(net):
     with pytest.raises(BadInput, match="no picture of the face"):
         HyperLips(net)(crops([1], net.size), crops([], net.size), said(net, 1), None)
+
+
+def test_the_command_learns_from_a_corpus_and_its_file_dubs(clip, speech_file, actor_video, tmp_path, monkeypatch, capsys):
+    """The album is drawn pages; all else is what a user does."""
+    album = Album.of_clip(clip, tmp_path / "own", say=lambda _: None)
+    pages = people_of(album.pages, tmp_path)
+    monkeypatch.setattr(Album, "of_corpus", lambda *_, **__: replace(album, pages=pages))
+    monkeypatch.setattr("likeness.methods.hyperlips.pretraining", lambda _: (small(), LITTLE))
+    monkeypatch.setattr(articulate, "STEPS", 5)
+    corpus = make_corpus(tmp_path / "corpus")
+    file, video = tmp_path / "lips.safetensors", tmp_path / "dubbed.mp4"
+    assert cli.run(["pretrain", "hyperlips", str(corpus), str(file)]) == 0
+    assert "mouth_psnr" in capsys.readouterr().out
+    assert asset.KIND.read_header(file)["provenance"]["people"] == 2
+    assert cli.run(["dub", str(actor_video), str(speech_file), str(video), "--lips", str(file)]) == 0
+    shown = probe(video)
+    assert shown.frames == 58 and shown.has_sound and (shown.width, shown.height) == (256, 256)

@@ -217,7 +217,7 @@ def test_articulation_hears_what_moves_mouths(material, monkeypatch):
     monkeypatch.setattr(articulate, "STEPS", 120)
     net = net_of(material)
     told = learn_articulation(net, material.of("train"), material.of("val"), 0)
-    assert told["judged"] == "other people" and told["shape_r"][0] > 0.8  # the same actor, though
+    assert told["shape_1_r"] > 0.8  # eve is the same actor, though
     gain = net.articulation.gain
     assert (gain >= 1).all() and (gain <= 1.8).all()
 
