@@ -127,8 +127,10 @@ def test_no_clip_is_lost_and_none_comes_twice(made, videos):
 
 def test_a_second_run_does_what_is_new_and_tries_again_when_asked(made, videos, take, tmp_path, capsys):
     folder = Path(shutil.copytree(made[0], tmp_path / "corpus"))
-    before = {path: path.read_bytes() for path in (folder / "shards").iterdir()}
-    assert cli.run(["corpus", str(videos), str(folder), "--json"]) == 0  # nothing to do: Ray is not even started
+    # Shards of clips that gave nothing are tried again, perhaps as the same batch, under the same name.
+    given = [path for path in (folder / "shards").iterdir() if any(not c["skipped"] for c in shards.read_header(path)["clips"])]
+    before = {path: path.read_bytes() for path in given}
+    assert before and cli.run(["corpus", str(videos), str(folder), "--json"]) == 0  # nothing to do: Ray is not even started
     assert json.loads(capsys.readouterr().out)["new"] == 0
     write(tmp_path / "dov_1.mp4", take.images[50:100], take.sound)
     shutil.copy(videos / "mute.mp4", tmp_path / "keep.mp4")
