@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SIZE = 256
 SECONDS = 5.6
-STEPS = {"steps": 60}  # of what else there is: 20
+STEPS = {"steps": 60, "coarse_steps": 60, "lip_steps": 150}  # of what else there is: 20
 
 
 @dataclass(frozen=True)
