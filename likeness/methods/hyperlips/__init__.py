@@ -79,6 +79,7 @@ def train(
             net.load_state_dict(begun.state_dict())
         material = Material(Album.of_clip(clip, run_folder / "album"), config.networks, None if begun is None else net.mouth)
         net.mouth = material.mouth
+        learn_articulation(net, material.of("train"), [])  # for `dub --lips`: a person speaks like themselves
         learn(Lesson(net, material, config.training, distance, config.seed, ranks, run, sync))
         rig = Rig.fit(clip.motion[torch.from_numpy(frames)])
         voice = voice_of(clip, rig, frames, run, generic)
@@ -123,7 +124,7 @@ def pretrain(corpus: Corpus, out: Path, preset: str = "fast", seed: int = 0) -> 
             raise BadInput(
                 f"{corpus.folder}: nobody in it is to be learned from (split train). Add people with `likeness corpus`."
             )
-        figures = learn_articulation(net, learned, judged, seed)
+        figures = learn_articulation(net, learned, judged)
         learn(Lesson(net, material, training, distance, seed, ranks, run, sync))
         if ranks.first:
             figures |= trial(net, judged) if judged else {}

@@ -2,71 +2,100 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from likeness.methods.hyperlips.material import Part
-from likeness.nn.hyper.articulation import wide
+from likeness.nn.hyper.articulation import EARS, FEATURES, Articulation
 from likeness.nn.hyper.lipnet import LipNet
+from likeness.nn.hyper.mouth import Mouth
 from likeness.nn.hyper.settings import SHAPE
 
-STEPS, BATCH, RATE = 600, 512, 2e-3
-DECAY = 1e-3
-MOST = 100_000  # frames that are learned from
+MOST = 20_000  # frames that are learned from
 KNOWN = 0.3
 """Correlation from which a number of the shape counts as foretold at all; others are not enlarged."""
 FORETOLD = 3  # numbers of the shape whose figures are told: those behind them sound hardly knows
-LARGEST = 1.8  # gain: beyond, noise is what grows
+LARGEST = 2.0  # gain: beyond, noise is what grows
+FOLDS = 3
+Heard = tuple[Float[Tensor, "_ rows dim"], Float[Tensor, " dim"]]
+"""Windows of a page, and the mean of its sound."""
 
 
-def learn_articulation(net: LipNet, groups: list[list[Part]], judged: list[list[Part]], seed: int) -> dict[str, float]:
-    """Fill `net.articulation`; `judged` are people who are not learned from, by whom the gains are set (where there is
-    nobody, by those who are). Returns correlations of what is foretold with their own mouths."""
-    torch.manual_seed(seed)
-    draw = np.random.default_rng(seed)
-    parts = [part for group in groups for part in group]
-    heard, shapes = gathered(net, parts, max(1, sum(len(p.shape) for p in parts) // MOST))
-    articulation = net.articulation.train().requires_grad_(True)
-    optimiser = torch.optim.AdamW(articulation.parameters(), RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=STEPS)
-    for _ in range(STEPS):
-        rows = torch.from_numpy(draw.integers(len(shapes), size=BATCH))
-        F.mse_loss(articulation(heard[rows]), shapes[rows]).backward()
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad()
-    articulation.eval().requires_grad_(False)
-    found, real = _foretold(net, judged or groups)
-    r = _correlation(found, real)
+def learn_articulation(net: LipNet, groups: list[list[Part]], judged: list[list[Part]]) -> dict[str, float]:
+    """Fill `net.articulation`. Its gains are set by what it has not met: each of `folds` is foretold from the others. Returns
+    correlations of what is foretold with the mouths of `judged`, who are not learned from (where there is nobody, of those
+    who are)."""
+    pairs = []
+    for inside, others in folds(groups):
+        pairs += _foretold(net.mouth, _solved(others), inside)
+    found, real = (torch.cat(values) for values in zip(*pairs))
     gain = (real.std(0) / found.std(0).clamp_min(1e-6)).clamp(1, LARGEST)
-    articulation.gain.copy_(torch.where(r > KNOWN, gain, torch.ones(SHAPE)))
-    return {f"shape_{i}_r": round(float(x), 3) for i, x in enumerate(r[:FORETOLD], 1)}
+    solved = _solved(groups)
+    solved.gain.copy_(torch.where(_correlation(found, real) > KNOWN, gain, torch.ones(SHAPE)))
+    net.articulation.load_state_dict(solved.state_dict())
+    found, real = (torch.cat(values) for values in zip(*_foretold(net.mouth, solved, judged or groups)))
+    return {f"shape_{i}_r": round(float(x), 3) for i, x in enumerate(_correlation(found, real)[:FORETOLD], 1)}
 
 
-def gathered(net: LipNet, parts: list[Part], every: int) -> tuple[Float[Tensor, "n columns rows"], Float[Tensor, "n shape"]]:
-    """What is heard and how mouths are shaped, of every so manyth frame."""
-    ears = wide(net.settings.features)
-    heard, shapes = [], []
+def folds(groups: list[list[Part]]) -> list[tuple[list[list[Part]], list[list[Part]]]]:
+    """(those inside, all others), by people; of one person by pages, and of a single page itself."""
+    several = len({group[0].page.speaker for group in groups}) > 1
+    names = sorted({_name(part, several) for group in groups for part in group})
+    made = []
+    for number in range(min(FOLDS, len(names))):
+        fold = set(names[number::FOLDS])
+        split = ([[p for p in g if (_name(p, several) in fold) == within] for g in groups] for within in (True, False))
+        inside, others = ([group for group in side if group] for side in split)
+        made.append((inside, others or inside))
+    return made
+
+
+def _name(part: Part, several: bool) -> str:
+    return part.page.speaker if several else part.page.key
+
+
+def _solved(groups: list[list[Part]]) -> Articulation:
+    """Of these people, without gains."""
+    every = -(-sum(len(p.shape) for group in groups for p in group if not p.flip) // MOST)
+    pages = even([part for group in groups for part in group])
+    made = Articulation()
+    made.learn([heard(part, every) for part, _ in pages], torch.cat([shape[::every] for _, shape in pages]))
+    return made
+
+
+def even(parts: list[Part]) -> list[tuple[Part, Float[Tensor, "time shape"]]]:
+    """Each page once, with the mean of its shapes as they are and as in a mirror: sound does not know left from right."""
+    shapes: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
-        frames = torch.arange(0, len(part.shape), every)
-        heard.append(net.hear(ears.windows(ears.window(part.rows, 0, len(part.shape)))[frames]))
-        shapes.append(part.shape[frames])
-    return torch.cat(heard), torch.cat(shapes)
+        shapes[part.page.key].append(part)
+    return [(same[0], torch.stack([part.shape for part in same]).mean(0)) for same in shapes.values()]
 
 
-@torch.no_grad()
-def _foretold(net: LipNet, groups: list[list[Part]]) -> tuple[Float[Tensor, "n shape"], Float[Tensor, "n shape"]]:
-    """Expected and real shapes of whole videos, each without its mean: what a person's usual mouth is, sound cannot tell."""
-    found, real = [], []
+def heard(part: Part, every: int = 1) -> Heard:
+    """What the articulation hears of every so manyth frame of a page."""
+    rows = torch.from_numpy(np.concatenate([part.page.features(name) for name in FEATURES], 1))
+    windows = EARS.windows(EARS.window(rows, 0, len(part.shape)))
+    return windows[::every], rows.mean(0)
+
+
+Shapes = Float[Tensor, "n shape"]
+
+
+def _foretold(mouth: Mouth, articulation: Articulation, groups: list[list[Part]]) -> list[tuple[Shapes, Shapes]]:
+    """Expected and real shapes of whole videos, as lively as their people, each without its mean: what a person's usual mouth
+    is, sound cannot tell."""
+    pairs = []
     for group in groups:
-        heard, shapes = gathered(net, group, 1)
-        guess = net.articulation(heard)
-        found.append(guess - guess.mean(0))
-        real.append(shapes - shapes.mean(0))
-    return torch.cat(found), torch.cat(real)
+        if not group[0].flip:
+            pages = even(group)
+            person = mouth.person(torch.from_numpy(np.concatenate([part.page.points for part, _ in pages])))
+            guess, shapes = torch.cat([articulation(*heard(part)) for part, _ in pages]), torch.cat([s for _, s in pages])
+            pairs.append((person.lively * (guess - guess.mean(0)), shapes - shapes.mean(0)))
+    return pairs
 
 
 def _correlation(a: Float[Tensor, "n shape"], b: Float[Tensor, "n shape"]) -> Float[Tensor, " shape"]:

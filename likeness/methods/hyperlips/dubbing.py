@@ -15,15 +15,13 @@ from likeness.errors import BadInput
 from likeness.nn.hyper import asset
 from likeness.nn.hyper.bank import Bank
 from likeness.nn.hyper.decoder import State
-from likeness.nn.hyper.lipnet import Heads, LipNet, near
+from likeness.nn.hyper.lipnet import Heads, LipNet
 from likeness.nn.hyper.mouth import choose
 from likeness.nn.hyper.warp import control
 from likeness.portrait import FORMAT, read_header
 
 REFERENCES = 25
 """As many as IP_LAP has."""
-LIVELY = (0.6, 1.6)
-"""A person's movement over everybody's, within which it is believed: a bank of silent frames says nothing of how they speak."""
 
 
 class Carried(NamedTuple):
@@ -48,9 +46,7 @@ class HyperLips:
         net, size = self.net, self.size
         bank = self._bank(references)
         person = bank.person
-        heard = net.hear(said.features)
-        lively = person.spread.clamp(*LIVELY)
-        spoken = person.centre + lively * net.foretold(heard)
+        spoken = person.centre + person.lively * net.foretold(said.features, said.mean)
         shape = person.rest + said.activity[:, None] * (spoken - person.rest)
         points = faces.points / size
         mouths = net.mouth.points(shape, points, person)
@@ -62,7 +58,7 @@ class HyperLips:
         heads = Heads(
             _pictures(faces.images),
             _pictures(torch.from_numpy(np.stack(pictures))),
-            near(heard)[None],
+            net.near(said.features)[None],
             shape[None],
             mouths[None],
         )

@@ -1,49 +1,77 @@
 """Sound to the shape of a mouth, for anybody: what a base face is told where no voice of its own is known.
 
-A small net over the frames round each one, learned from many people. Regression moves less than life; `gain` gives back what it
-lacks, as far as a number of the shape can be foretold at all.
+Kernel regression over the frames round each one, of many people. On 20 people in three folds (12.6 minutes) it foretells the
+first number of strangers' shapes with r .67 (mean of their videos), where a small convolutional net had .44. Regression moves
+less than life; `gain` gives back what it lacks, as far as a number can be foretold at all.
 """
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from likeness.audio import ROWS_PER_FRAME, Hearing
 from likeness.nn.hyper.settings import SHAPE
+from likeness.nn.regression import Regression, tapered
+from likeness.phones import PHONES
+from likeness.speech import BANDS, probabilities
 
-PAST, FUTURE = 4, 4
-"""Frames that it hears round each one."""
-WIDTH, DROPPED = 64, 0.2
+PAST, FUTURE = 4, 2
+"""Frames that it hears round each one. Five and four gain nothing (.66)."""
+FEATURES = ("mel", "phones")
+TAPER = 2.2
+"""Standard deviation in frames of the weight that a window's frames have."""
+MEL = 0.35
+"""What mel counts beside phones, which do without it at .58. Twice and half as much are the same."""
+SPREAD_FLOOR = 0.05  # of a phone's probability: rare phones must not shout
+KEYS = 3000
 
 
-class Articulation(nn.Module):
-    """Windows of normalised features to shapes; every window by itself."""
+class Articulation(Regression):
+    """Windows of raw features (`FEATURES` side by side) to shapes; every window by itself."""
 
+    centre: Tensor
+    spread: Tensor
     gain: Tensor
 
-    def __init__(self, columns: int) -> None:
-        super().__init__()
-        frames = PAST + 1 + FUTURE
-        self.layers = nn.Sequential(
-            nn.Conv1d(columns, WIDTH, 3, padding=1), nn.ReLU(), nn.Dropout(DROPPED),
-            nn.Conv1d(WIDTH, WIDTH, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Dropout(DROPPED),
-            nn.Linear(frames * WIDTH, SHAPE),
-        )  # fmt: skip
+    def __init__(self) -> None:
+        super().__init__(KEYS, (PAST + 1 + FUTURE) * (BANDS + len(PHONES)), SHAPE)
+        self.register_buffer("centre", torch.zeros(len(PHONES)))
+        self.register_buffer("spread", torch.ones(len(PHONES)))
         self.register_buffer("gain", torch.ones(SHAPE))
 
-    def forward(self, windows: Float[Tensor, "n columns rows"]) -> Float[Tensor, "n shape"]:
-        """Shapes as they are expected, without the gain. `windows` as `hearing.normalised` gives them, of `PAST` frames before
-        and `FUTURE` behind."""
-        frames = windows.unflatten(-1, (-1, ROWS_PER_FRAME)).mean(-1)
-        return self.layers(frames)
+    def forward(self, windows: Float[Tensor, "n rows dim"], mean: Float[Tensor, " dim"]) -> Float[Tensor, "n shape"]:
+        """Shapes as they are expected, without the gain. `windows` of `PAST` frames before and `FUTURE` behind, `mean` of the
+        whole sound: how loud it is and how its voice is coloured is taken out by it."""
+        return self.answered(self._compared(windows, mean))
 
-    def spoken(self, windows: Float[Tensor, "n columns rows"]) -> Float[Tensor, "n shape"]:
+    def spoken(self, windows: Float[Tensor, "n rows dim"], mean: Float[Tensor, " dim"]) -> Float[Tensor, "n shape"]:
         """Shapes that move as much as real ones."""
-        return self(windows) * self.gain
+        return self(windows, mean) * self.gain
+
+    @torch.no_grad()
+    def learn(
+        self, heard: list[tuple[Float[Tensor, "_ rows dim"], Float[Tensor, " dim"]]], shapes: Float[Tensor, "n shape"]
+    ) -> None:
+        """Solve it; windows of each sound with its mean, all sounds' shapes one after the other."""
+        phones = torch.cat([self._frames(windows)[..., BANDS:].flatten(0, 1) for windows, _ in heard])
+        self.centre.copy_(phones.mean(0))
+        self.spread.copy_(phones.std(0).clamp_min(SPREAD_FLOOR))
+        self.fit(torch.cat([self._compared(*one) for one in heard]), shapes)
+
+    def _compared(self, windows: Float[Tensor, "n rows dim"], mean: Float[Tensor, " dim"]) -> Float[Tensor, "n window"]:
+        mel, phones = self._frames(windows).split([BANDS, len(PHONES)], -1)
+        mel = MEL * (mel - mean[:BANDS]) * BANDS**-0.5
+        phones = (phones - self.centre) / self.spread * len(PHONES) ** -0.5
+        return tapered(torch.cat([mel, phones], -1).transpose(-1, -2), PAST, TAPER)
+
+    @staticmethod
+    def _frames(windows: Float[Tensor, "n rows dim"]) -> Float[Tensor, "n frames dim"]:
+        """Means over each frame's rows; phones as probabilities."""
+        mel, phones = windows.split([BANDS, len(PHONES)], -1)
+        return torch.cat([mel, probabilities(phones)], -1).unflatten(1, (-1, ROWS_PER_FRAME)).mean(2)
 
 
-def wide(features: tuple[str, ...]) -> Hearing:
-    """What it hears of a sound."""
-    return Hearing(features, PAST, FUTURE)
+EARS = Hearing(FEATURES, PAST, FUTURE)
+"""What it hears of a sound."""

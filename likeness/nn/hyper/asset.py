@@ -13,12 +13,12 @@ from typing import Any
 
 from likeness import speech
 from likeness.errors import BadInput, LikenessError, Refused
-from likeness.nn.hyper.lipnet import LipNet
+from likeness.nn.hyper.lipnet import HEARD, LipNet
 from likeness.nn.hyper.settings import Judging, Refining, Settings
 from likeness.nn.learned import Kind
 
 KIND = Kind(
-    "likeness-lips", 1, "lips of many people", "likeness pretrain hyperlips CORPUS/ FILE",
+    "likeness-lips", 2, "lips of many people", "likeness pretrain hyperlips CORPUS/ FILE",
     frozenset({"settings", "recipes", "provenance"}),
 )  # fmt: skip
 
@@ -48,7 +48,7 @@ def load(path: Path) -> LipNet:
 
 def recipes(settings: Settings) -> dict[str, str]:
     """How everything that the networks hear is made."""
-    return {name: speech.recipe_id(name) for name in settings.features}
+    return {name: speech.recipe_id(name) for name in dict.fromkeys((*HEARD.features, *settings.features))}
 
 
 def from_dictionary(held: dict[str, Any]) -> Settings:

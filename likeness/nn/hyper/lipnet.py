@@ -8,17 +8,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from likeness.audio import ROWS_PER_FRAME, Hearing
-from likeness.nn.hyper.articulation import PAST as WIDE_PAST
-from likeness.nn.hyper.articulation import Articulation, wide
+from likeness.audio import Hearing
+from likeness.nn.hyper.articulation import EARS, Articulation
 from likeness.nn.hyper.cues import Cues
 from likeness.nn.hyper.decoder import State
 from likeness.nn.hyper.generator import BaseGenerator
+from likeness.nn.hyper.hearing import FUTURE as NEAR_FUTURE
 from likeness.nn.hyper.hearing import hearing, normalised
 from likeness.nn.hyper.mouth import Mouth
 from likeness.nn.hyper.refiner import Refiner, shrunk
 from likeness.nn.hyper.settings import MADE, SIDE, Settings
 from likeness.nn.hyper.sketch import drawn
+from likeness.speech import RECIPES
+
+HEARD = Hearing(EARS.features, EARS.past, max(EARS.future, NEAR_FUTURE))
+"""All that is heard; it begins where the articulation's window does."""
 
 
 class Heads(NamedTuple):
@@ -29,7 +33,7 @@ class Heads(NamedTuple):
     references: Float[Tensor, "batch time 3 size size"]
     """Brought to where skull and mouth are to be (`warp`), where the settings say so."""
     sound: Float[Tensor, "batch time columns 20"]
-    """As `near` cuts it out of what `LipNet.hear` gives; zeros where nothing is known of it."""
+    """As `LipNet.hear` or `near` give it; zeros where nothing is known of it."""
     shape: Float[Tensor, "batch time shape"]
     mouths: Float[Tensor, "batch time mouth 2"]
     """Where the points `mouth.MOUTH` are to lie, 0..1 across the square."""
@@ -51,7 +55,7 @@ class LipNet(nn.Module):
         super().__init__()
         self.settings = settings
         self.mouth = Mouth()
-        self.articulation = Articulation(settings.columns)
+        self.articulation = Articulation()
         self.base = BaseGenerator(settings)
         self.refiner = Refiner(settings.refining)
 
@@ -62,16 +66,25 @@ class LipNet(nn.Module):
 
     @property
     def hearing(self) -> Hearing:
-        """What it has to be given of a sound: as wide as the articulation hears."""
-        return wide(self.settings.features)
+        """What it has to be given of a sound where it is told nothing else: all that the articulation and the ear hear."""
+        return HEARD
 
     def hear(self, windows: Float[Tensor, "*batch rows columns"]) -> Float[Tensor, "*batch columns rows"]:
-        """Windows of raw features, as `hearing` cuts them, as everything here takes them."""
+        """Windows of raw features, those of the settings, as the ear takes them."""
         return normalised(windows, self.settings.features)
 
-    def foretold(self, windows: Float[Tensor, "n columns rows"]) -> Float[Tensor, "n shape"]:
-        """The shapes of anybody's mouth at these sounds, as large as life."""
-        return self.articulation.spoken(windows)
+    def near(self, windows: Float[Tensor, "n rows dim"]) -> Float[Tensor, "n columns 20"]:
+        """Of windows of `hearing`, what the ear hears."""
+        ears = hearing(self.settings.features)
+        first = (HEARD.past - ears.past) * ears.rows_per_frame
+        parts = dict(
+            zip(HEARD.features, windows[:, first : first + ears.rows].split([RECIPES[n].dim for n in HEARD.features], -1))
+        )
+        return self.hear(torch.cat([parts[name] for name in ears.features], -1))
+
+    def foretold(self, windows: Float[Tensor, "n rows dim"], mean: Float[Tensor, " dim"]) -> Float[Tensor, "n shape"]:
+        """The shapes of anybody's mouth at these sounds, as large as life; windows of `hearing`, `mean` of the whole sound."""
+        return self.articulation.spoken(windows[:, : EARS.rows], mean)
 
     def forward(self, heads: Heads, state: State = (), refined: bool = True) -> Made:
         """New faces; `refined` says whether the second stage is asked for, of whose pictures the rows above `MADE` are the
@@ -98,10 +111,3 @@ class LipNet(nn.Module):
         fine = self.refiner(base, sketch, references if self.settings.refining.referred else None)
         top = MADE * self.settings.refining.scale
         return torch.cat([crops[..., :top, :], fine[..., top:, :]], -2)
-
-
-def near(windows: Float[Tensor, "*batch columns rows"]) -> Float[Tensor, "*batch columns 20"]:
-    """Of what the articulation hears, what the hypernets do."""
-    narrow = hearing(("phones",))
-    first = (WIDE_PAST - narrow.past) * ROWS_PER_FRAME
-    return windows[..., first : first + narrow.rows]

@@ -25,6 +25,8 @@ FLAT, SKULL_FLAT = 2 * len(MOUTH), 2 * len(SKULL)
 RIDGE = 1e-4
 REST = 0.1  # share of a person's frames, those that are open least, whose mean is the mouth at rest
 FEWEST = 2
+LIVELY = (0.6, 1.6)
+"""A person's movement over everybody's, within which it is believed: a bank of silent frames says nothing of how they speak."""
 MOUTH_COUNTS, SHUT_COUNTS = 0.5, 0.5
 """Of how far references' mouths are from what is wanted, and of how far they are shut too much, against their pose: root mean
 squares of points, in sides of the square."""
@@ -32,6 +34,9 @@ STAYS, NEAR = 1.5, 0.004  # times as bad, and half a pixel of 128 worse
 _OPENING = (MOUTH.index(UPPER_INNER_LIP), MOUTH.index(LOWER_INNER_LIP))
 _OUTER = tuple(MOUTH.index(point) for point in OUTER_LIPS)
 _INNER = tuple(MOUTH.index(point) for point in INNER_LIPS)
+_LOWER, _UPPER = (
+    [MOUTH.index(point) for point in side] for side in (INNER_LIPS[1:10], INNER_LIPS[:10:-1])
+)  # from corner to corner, opposite each other
 _JAW = tuple(MOUTH.index(point) for point in JAW)
 
 
@@ -46,6 +51,11 @@ class Person:
     centre: Float[Tensor, " shape"]
     rest: Float[Tensor, " shape"]
     """The shape at rest."""
+
+    @property
+    def lively(self) -> Float[Tensor, " shape"]:
+        """How much they move, over everybody's movement."""
+        return self.spread.clamp(*LIVELY)
 
 
 class Mouth(nn.Module):
@@ -98,7 +108,7 @@ class Mouth(nn.Module):
         self, shape: Float[Tensor, "frames shape"], seen: Float[Tensor, "frames 478 2"], person: Person
     ) -> Float[Tensor, "frames mouth 2"]:
         """Where the points `MOUTH` lie in this shape. Of the faces that are seen only the skull counts."""
-        return self._turned(seen, person) + (shape * self.spread @ self.basis).unflatten(1, (-1, 2))
+        return parted(self._turned(seen, person) + (shape * self.spread @ self.basis).unflatten(1, (-1, 2)))
 
     def turned(self, points: Float[Tensor, "frames 478 2"], person: Person) -> Float[Tensor, "frames turns"]:
         """How heads are turned, against the person's mean."""
@@ -126,6 +136,17 @@ def choose(
     cost = turned + MOUTH_COUNTS * other + SHUT_COUNTS * shut
     best = int(cost.argmin())
     return before if before is not None and float(cost[before]) < STAYS * float(cost[best]) + NEAR else best
+
+
+def parted(mouth: Float[Tensor, "frames mouth 2"]) -> Float[Tensor, "frames mouth 2"]:
+    """Mouths whose inner lips at most touch. A shape is linear and would let them through each other, which looks as open as
+    the other way round."""
+    upper, lower = mouth[:, _UPPER, 1], mouth[:, _LOWER, 1]
+    through = (upper - lower).clamp_min(0) / 2
+    mouth = mouth.clone()
+    mouth[:, _UPPER, 1] = upper - through
+    mouth[:, _LOWER, 1] = lower + through
+    return mouth
 
 
 def opening(mouth: Float[Tensor, "frames mouth 2"]) -> Float[Tensor, " frames"]:

@@ -15,11 +15,12 @@ from likeness import cli
 from likeness.album import Album
 from likeness.dub.lips import Crops, Lips, Said
 from likeness.errors import BadInput, Refused
-from likeness.methods.hyperlips import articulate, load_lips
+from likeness.methods.hyperlips import load_lips
 from likeness.methods.hyperlips.dubbing import HyperLips
-from likeness.nn.hyper import asset
+from likeness.nn.hyper import articulation, asset
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.mouth import MOUTH, opening
+from likeness.speech import RECIPES
 from likeness.video import probe
 from tests.methods.hyperlips.school import LITTLE, people_of, small
 from tests.nn.generator.people import make_corpus
@@ -50,8 +51,9 @@ def crops(open_mm: list[float], size: int, seed: int = 0) -> Crops:
 
 
 def said(net: LipNet, frames: int, activity: float = 1.0) -> Said:
-    windows = torch.randn(frames, net.hearing.rows, 42, generator=torch.Generator().manual_seed(1)) - 3
-    return Said(windows, torch.zeros(42), torch.ones(42), torch.full((frames,), activity))
+    dim = sum(RECIPES[name].dim for name in net.hearing.features)
+    windows = torch.randn(frames, net.hearing.rows, dim, generator=torch.Generator().manual_seed(1)) - 3
+    return Said(windows, torch.zeros(dim), torch.ones(dim), torch.full((frames,), activity))
 
 
 def test_what_is_written_is_read(net, file):
@@ -134,7 +136,7 @@ def test_the_command_learns_from_a_corpus_and_its_file_dubs(clip, speech_file, a
     pages = people_of(album.pages, tmp_path)
     monkeypatch.setattr(Album, "of_corpus", lambda *_, **__: replace(album, pages=pages))
     monkeypatch.setattr("likeness.methods.hyperlips.pretraining", lambda _: (small(), LITTLE))
-    monkeypatch.setattr(articulate, "STEPS", 5)
+    monkeypatch.setattr(articulation, "KEYS", 50)
     corpus = make_corpus(tmp_path / "corpus")
     file, video = tmp_path / "lips.safetensors", tmp_path / "dubbed.mp4"
     assert cli.run(["pretrain", "hyperlips", str(corpus), str(file)]) == 0

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from likeness.mesh import SKULL
-from likeness.nn.hyper.mouth import MOUTH, Mouth, choose, opening
+from likeness.nn.hyper.mouth import MOUTH, Mouth, choose, opening, parted
+from likeness.nn.hyper.settings import SHAPE
 from likeness.nn.hyper.sketch import drawn
 from tests.nn.hyper.faces import faces, people
 
@@ -44,6 +45,21 @@ def test_the_mouth_that_is_seen_does_not_leak(mouth):
     other[:, others] += torch.randn(other[:, others].shape, generator=torch.Generator().manual_seed(0))
     shape = mouth.shape(seen, person)
     assert torch.equal(mouth.points(shape, seen, person), mouth.points(shape, other, person))
+
+
+def test_lips_do_not_pass_through_each_other(mouth):
+    """However far a shape would shut them; and one that is open is left alone."""
+    seen = people(6)[5]
+    person = mouth.person(seen)
+    shut = mouth.points(torch.linspace(0, -8, 9)[:, None] * torch.eye(SHAPE)[:1], seen[:1].expand(9, -1, -1), person)
+    wide = mouth.points(-shut.new_tensor([[-8.0] + [0] * (SHAPE - 1)]), seen[:1], person)
+    heights = [
+        (m[:, [MOUTH.index(p) for p in (88, 14, 318)], 1] - m[:, [MOUTH.index(p) for p in (80, 13, 310)], 1])
+        for m in (shut, wide)
+    ]
+    assert (heights[0] >= -1e-6).all() and torch.cat(heights).min() < 1e-6  # one of the two ways shuts them
+    linear = mouth.points(mouth.shape(seen, person), seen, person)
+    assert torch.allclose(parted(linear), linear)
 
 
 def test_basis_does_not_depend_on_order_or_sign(mouth):
