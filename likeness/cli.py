@@ -302,16 +302,21 @@ def compare(
 
 @app.command
 def export(
-    portrait: Positional[Path],
+    portrait: Annotated[Positional[Path], arg(help="A portrait; for .onnx lips.safetensors or a portrait of hyperlips.")],
     out: Positional[Path],
     frame: Annotated[int | None, arg(help="Of the portrait's own motion, with its lips; default: the average face.")] = None,
     flat: Annotated[bool, arg(help="Colours that do not change with the view: for walking round the head.")] = False,
     json: Json = False,
 ) -> None:
-    """Portrait -> .ply: the head as Gaussian splats for 3D viewers. Or -> .png: a frame beside what it attends to."""
+    """Portrait -> .ply: the head as splats for 3D viewers. -> .png: a frame beside what it attends to. Lips -> .onnx."""
     from likeness.export import export as run
-    from likeness.export import export_maps
+    from likeness.export import export_maps, export_networks
 
+    if out.suffix.lower() == ".onnx":
+        paths, apart = export_networks(portrait, out)
+        text = f"{', '.join(map(str, paths))}: as PyTorch has it to {apart:.1g}"
+        _tell({"out": list(map(str, paths)), "apart": apart}, text, json)
+        return
     if out.suffix.lower() == ".png":
         names = export_maps(portrait, out, frame=frame or 0)
         _tell({"out": str(out), "maps": names}, f"{out}: {', '.join(names)}", json)

@@ -47,6 +47,10 @@ class Dubbing:
     """Pixels by which the square round the face grows: top, bottom, left, right. It already holds an open chin."""
     blend: Blend = field(default_factory=Blend)
     """How new lips are put into the picture."""
+    restore: Path | None = None
+    """A face restorer of your own as .onnx (GFPGAN, CodeFormer and their like), for the lower face; needs likeness[onnx]."""
+    restore_amount: float = 0.5
+    """How much of what it changes is taken over, 0 to 1."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""export: a portrait's head as Gaussian splats that ordinary 3D viewers open, or what it attends to as a picture."""
+"""export: a portrait's head as Gaussian splats that ordinary 3D viewers open, what it attends to as a picture, or the networks
+that make lips as ONNX."""
 
 from __future__ import annotations
 
@@ -10,8 +11,10 @@ import numpy as np
 
 from likeness.clip import Motion
 from likeness.errors import BadInput
-from likeness.files import must_be_writable, write_atomically
+from likeness.files import must_be_writable, write_atomically, write_together
 from likeness.methods import load
+from likeness.methods.hyperlips import load_lips
+from likeness.nn.hyper import onnx
 from likeness.ply import Cloud, write_ply
 from likeness.portrait import Portrait
 
@@ -25,7 +28,7 @@ def export(portrait: str | os.PathLike, out: str | os.PathLike, *, frame: int | 
     """
     portrait, out = Path(portrait), Path(out)
     if out.suffix.lower() != ".ply":
-        raise BadInput(f"{out}: splats are written as .ply. Name a file that ends in .ply.")
+        raise BadInput(f"{out}: splats are written as .ply, maps as .png, lip networks as .onnx. Name such a file.")
     must_be_writable(out)
     if out.exists() and portrait.exists() and out.samefile(portrait):
         raise BadInput(f"{out}: is the portrait itself. Name another file for the result.")
@@ -58,6 +61,23 @@ def export_maps(portrait: str | os.PathLike, out: str | os.PathLike, *, frame: i
     _, png = cv2.imencode(".png", np.concatenate(panels, axis=1))
     write_atomically(out, png.tobytes())
     return list(maps)
+
+
+def export_networks(lips: str | os.PathLike, out: str | os.PathLike) -> tuple[list[Path], float]:
+    """Write both stages of HyperLips' networks, of lips.safetensors or of a portrait: A.base.onnx and A.detail.onnx for A.onnx,
+    both or none. Returns their paths, and the most by which ONNX Runtime differed from PyTorch on an example.
+
+    Raises BadInput for a place that cannot be written and what has no lips for a video, MissingAsset without the packages.
+    """
+    lips, out = Path(lips), Path(out)
+    if out.suffix.lower() != ".onnx":
+        raise BadInput(f"{out}: lip networks are written as .onnx. Name a file that ends in .onnx.")
+    paths = [out.with_name(f"{out.stem}.{stage}.onnx") for stage in ("base", "detail")]
+    for path in paths:
+        must_be_writable(path)
+    made = onnx.export(load_lips(lips).net)
+    write_together(dict(zip(paths, (made.base, made.detail))))
+    return paths, made.apart
 
 
 def _frame(portrait: Portrait, frame: int) -> Motion:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -44,18 +44,27 @@ def must_be_ours(path: Path, read: Callable[[Path], object], what: str) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file beside its place and move it there. Raises Exhausted on a full disk, BadInput on an unwritable path."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """`write_atomically` for files that belong together: none is moved to its place before all are written."""
+    partials = {path: path.with_name(f".{path.name}.{os.getpid()}.partial") for path in contents}
+    path = Path()
     try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        for path, content in contents.items():
+            with open(partials[path], "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, partial in partials.items():
+            os.replace(partial, path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:  # Ctrl-C leaves nothing behind either
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+        for partial in partials.values():
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
 
 
 def lock(path: Path, folder: Path, work: str) -> IO[str]:

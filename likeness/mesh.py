@@ -11,7 +11,7 @@ OUTER_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 
 INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)  # a ring
 LIPS = OUTER_LIPS + INNER_LIPS
 UPPER_INNER_LIP, LOWER_INNER_LIP = 13, 14  # middle of the inner lips
-NOSE_BASE = 2
+NOSE_TIP, NOSE_BASE = 1, 2
 UPPER_LIP_MIDDLE = (0, 37, 267)  # its outer edge
 LIP_CORNERS = (61, 291)  # right, left
 

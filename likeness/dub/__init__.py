@@ -13,6 +13,7 @@ Two passes over the file: where the faces are (tracks, faces), then new lips (sy
     timing     which picture goes with which moment of the sound
     references pictures of the person for the lips to look at
     paste      mask, colour, blend
+    restoration  the lower face restored by a model that the user brings
     command    `likeness dub`; its settings are in likeness.dubbing
 """
 
@@ -32,6 +33,7 @@ from likeness.dub.ahead import ahead
 from likeness.dub.faces import Faces, choose_faces
 from likeness.dub.footage import Footage
 from likeness.dub.lips import SIZES, Crops, Lips, Said
+from likeness.dub.restoration import Restoration
 from likeness.dub.synthesis import Scene, synthesise
 from likeness.dub.timing import Timing
 from likeness.dub.tracks import Search
@@ -73,17 +75,19 @@ def dub(
     """Write `video` (or a picture) with the lips of `speech`, and its sound, to `out` (.mp4, .m4v or .mov).
 
     `say` takes the lines of progress; None draws bars on a terminal and prints elsewhere. Nothing is at `out` until all is
-    well. Raises BadInput for what cannot be used, Exhausted when the disk is full.
+    well. Raises BadInput for what cannot be used, MissingAsset for a restorer without ONNX Runtime, Exhausted when
+    the disk is full.
     """
     video, speech, out = Path(video), Path(speech), Path(out)
     footage = _checked(video, speech, out, lips, settings)
+    restoration = None if settings.restore is None else Restoration(settings.restore, settings.restore_amount)
     with tempfile.TemporaryDirectory(prefix="likeness-") as folder, Progress(plain=say) as progress:
         faces = _find_faces(footage, Path(folder), settings, progress)
         for note in footage.notes:
             progress.say(f"note: {video}: {note}")
         listening = Listening(lips.hearing, speech)
         timing = Timing(len(faces), footage.fps, listening.seconds, settings.when_longer, settings.when_shorter)
-        scene = Scene(footage, faces, timing, lips, listening, settings.blend, settings.on_no_face)
+        scene = Scene(footage, faces, timing, lips, listening, settings.blend, settings.on_no_face, restoration)
         progress.begin("lips", timing.frames)
         frames = ahead(synthesise(scene))
         with Writer(out, footage.size, footage.fps, sound=speech) as writer, closing(frames):

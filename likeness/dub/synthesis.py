@@ -20,6 +20,7 @@ from likeness.dub.footage import Footage
 from likeness.dub.lips import Crops, Lips, Said
 from likeness.dub.paste import paste
 from likeness.dub.references import find_references, tensor
+from likeness.dub.restoration import Restoration
 from likeness.dub.timing import Timing
 from likeness.dubbing import Blend, OnNoFace
 from likeness.listening import Listening
@@ -41,6 +42,7 @@ class Scene:
     listening: Listening
     blend: Blend
     on_no_face: OnNoFace
+    restoration: Restoration | None = None
 
 
 @dataclass
@@ -116,7 +118,11 @@ class _Mouth:
         for k, frame in enumerate(frames):
             seen = self._mesh(np.round(255 * new[k]).astype(np.uint8))
             opened = points[k] if seen is None else seen.astype(np.float64)  # unseen: the mask is the old face's alone
-            self._last = paste(frame.image, places[k], (old[k], new[k]), (points[k], opened), scene.blend, self._amount(frame))
+            amount = self._amount(frame)
+            self._last = paste(frame.image, places[k], (old[k], new[k]), (points[k], opened), scene.blend, amount)
+            if scene.restoration is not None:
+                where = places[k], (points[k], opened), size
+                self._last = scene.restoration(self._last, *where, scene.blend.feather, amount)
             yield self._last
 
     def _amount(self, frame: _Waiting) -> float:
