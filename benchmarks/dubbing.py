@@ -4,8 +4,7 @@
 
 Each video is dubbed with its own sound (the real frames are then what is wanted), with silence, and with SPEECH (what the
 hidden mouth does must then not show). Another row's lips are the references themselves, warped: what the networks add is
-the difference. References are 25 frames of the same video, so a short one is flattered: some are neighbours of what is made.
-difference. References are 25 frames of the same video, which flatters a short one: some are neighbours of what is made.
+the difference. difference. References are 25 frames of the same video, which flatters a short one: some are neighbours of what is made.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ from likeness.video import Writer, probe, read
 SIZE = 256  # of the squares that are compared
 ROUND = 0.06  # of the square round the lips: the mouth's box
 MILLIMETRES = 1000 * SIDE
+LAGS = 4  # frames: in many videos sound and lips are not in step, and new lips are in step with the sound
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def compared(made: Film, real: Film) -> dict[str, float]:
         box = np.s_[low[1] : high[1], low[0] : high[0]]
         errors["face"].append(float(np.square(new - old)[face].mean()))
         errors["mouth"].append(float(np.square(new[box] - old[box]).mean()))
-        still = skin(real.points[t])
+        still = skin(real.points[t]) & skin(made.points[t])  # a chin that lies elsewhere is no other colour
         if still.any():
             grey = [cv2.cvtColor(f.astype(np.float32), cv2.COLOR_RGB2GRAY) for f in (new, old)]
             edges = [np.abs(cv2.Laplacian(g, cv2.CV_32F))[still].mean() for g in grey]
@@ -125,12 +125,16 @@ def compared(made: Film, real: Film) -> dict[str, float]:
     wide, true = opening(made)[both], opening(real)[both]
     eyes = np.linalg.norm(np.diff(real.points[both][:, list(OUTER_EYE_CORNERS)], axis=1)[:, 0], axis=-1)
     apart = np.linalg.norm(centred(made)[both] - centred(real)[both], axis=-1).mean(1)
+    r = {lag: later(wide, true, lag) for lag in range(-LAGS, LAGS + 1)}
+    lag = max(r, key=lambda at: r[at])
     psnr = {name: float(np.mean([10 * np.log10(255**2 / max(e, 1e-3)) for e in errors[name]])) for name in ("face", "mouth")}
     return {
         "psnr_face": psnr["face"],
         "psnr_mouth": psnr["mouth"],
         "lmd_of_eyes": float((apart / eyes).mean()),
-        "opening_r": float(np.corrcoef(wide, true)[0, 1]),
+        "opening_r": r[0],
+        "opening_r_in_step": r[lag],
+        "opening_lag": float(lag),
         "opening_mean_ratio": float(wide.mean() / true.mean()),
         "opening_spread_ratio": float(wide.std() / true.std()),
         "sharpness_ratio": float(np.mean(errors["sharp"]) / np.mean(errors["sharp_real"])),
@@ -138,6 +142,12 @@ def compared(made: Film, real: Film) -> dict[str, float]:
         "shaking": shaking(made),
         "shaking_real": shaking(real),
     }
+
+
+def later(made: np.ndarray, real: np.ndarray, lag: int) -> float:
+    """Correlation, where what was made comes so many frames later."""
+    count = len(made)
+    return float(np.corrcoef(made[max(0, lag) : count + min(0, lag)], real[max(0, -lag) : count - max(0, lag)])[0, 1])
 
 
 def warped_alone(lips: HyperLips) -> HyperLips:

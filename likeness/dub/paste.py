@@ -18,6 +18,9 @@ FACE_SIDES = (234, 454)  # the ends of the oval's width
 LIPS_ROOM = 0.05  # face widths round the lips that are not skin: their shadow and liner
 FEWEST = 0.01  # of the pixels: a smaller ring says nothing about colour
 SPREAD = (0.8, 1.25)  # by how much contrast may be changed at most
+COARSER = 4  # times fewer pixels to a side, where a slow change is worked out
+SLOW = 0.12  # of the part's side: the reach of what counts as slow, a standard deviation
+SURE = 0.1  # share of a place's surroundings that lie in the ring, at which half of the change is believed
 SAME = 0.06
 """Difference of new and old crop, of full scale, at which the fine detail of the old picture has faded to 1/e. Noise of a
 network on skin is below .03, moved lips and teeth differ by .15 and more."""
@@ -97,14 +100,27 @@ def skin_ring(
 
 
 def matched(new: Part, old: Part, ring: Bool[np.ndarray, "height width"]) -> Part:
-    """`new` with mean and spread of its colours in the ring brought to those of `old`, in CIE Lab (Reinhard et al. 2001)."""
+    """`new` with mean and spread of its colours in the ring brought to those of `old`, in CIE Lab (Reinhard et al. 2001), then
+    with what of their difference changes slowly across the ring, as light from one side does."""
     if ring.mean() < FEWEST:
         return new
     lab_new, lab_old = (cv2.cvtColor(np.asarray(part, np.float32), cv2.COLOR_RGB2LAB) for part in (new, old))
     here, there = lab_new[ring], lab_old[ring]
     spread = np.clip((there.std(0) + 0.5) / (here.std(0) + 0.5), *SPREAD)
     lab = (lab_new - here.mean(0)) * spread + there.mean(0)
+    lab += _slowly(lab_old - lab, ring)
     return np.clip(cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_LAB2RGB), 0, 1)
+
+
+def _slowly(apart: Part, ring: Bool[np.ndarray, "height width"]) -> Part:
+    """What changes slowly in a difference that is known in a ring, 0 far from it."""
+    known = ring.astype(np.float32)[..., None]
+    width, height = (max(1, side // COARSER) for side in ring.shape[::-1])
+    small = cv2.resize(np.dstack([apart * known, known]), (width, height), interpolation=cv2.INTER_AREA)
+    reach = SLOW * max(width, height)
+    spread = cv2.GaussianBlur(small, (0, 0), reach, borderType=cv2.BORDER_CONSTANT)
+    field = spread[..., :3] / (spread[..., 3:] + SURE)
+    return cv2.resize(field, ring.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def likeness(new: Part, old: Part, size: int | None = None) -> Float[np.ndarray, "height width"]:

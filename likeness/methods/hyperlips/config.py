@@ -34,6 +34,8 @@ class Training:
     """Of L1 round the mouth, over the rest."""
     steady_weight: float = 0.5
     """Of the difference from frame to frame, against trembling."""
+    texture_weight: float = 1.0
+    """Of the difference in how much fine detail there is."""
     adversarial_weight: float = 0.0
     """Of the discriminators."""
     sync_weight: float = 0.0
@@ -64,7 +66,7 @@ TUNING = Training(base_steps=600, refine_steps=300, rate=4e-4)
 PRESETS = ("fast", "standard", "paper")
 PAPER = Training(
     base_steps=169_000, refine_steps=50_000, lanes=28, time=5, rate=1e-4, betas=(0.5, 0.999), unheard=0.0, steady_weight=0.0,
-    mouth_weight=0.0, adversarial_weight=0.2, sync_weight=0.03,
+    mouth_weight=0.0, texture_weight=0.0, adversarial_weight=0.2, sync_weight=0.03,
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from likeness.nn.perceptual import LaplacianDistance, Lpips
 from likeness.nn.sync.pixels.loss import SyncLoss
 
 ROOM = 0.05  # weight of what lies outside the face: hardly any of it is put into a picture
+PATCH = 8  # pixels to a side within which detail is counted
 ROUND = 0.06
 """Round a mouth, of the picture's side, that counts as it."""
 
@@ -51,6 +52,9 @@ class Objective(nn.Module):
         if weights.steady_weight:
             losses["steady"] = _weighed((mine.diff(dim=1) - theirs.diff(dim=1)).abs(), weight[:, 1:])
             total = total + weights.steady_weight * losses["steady"]
+        if weights.texture_weight:
+            losses["texture"] = textures_apart(mine.flatten(0, 1), theirs.flatten(0, 1), skin)
+            total = total + weights.texture_weight * losses["texture"]
         if judge is not None and weights.adversarial_weight:
             losses["adversarial"] = deceiving(judge, made.flatten(0, 1), real.flatten(0, 1), centres(batch, real.shape[-1]))
             total = total + weights.adversarial_weight * losses["adversarial"]
@@ -66,6 +70,23 @@ class Objective(nn.Module):
             value.flatten(0, 1) for value in (batch.heads.mouths, batch.heads.references, batch.heads.crops)
         )
         return self.net.refine(base.flatten(0, 1), drawn(mouths), references, crops).unflatten(0, base.shape[:2])
+
+
+def textures_apart(
+    made: Float[Tensor, "n 3 h w"], real: Float[Tensor, "n 3 h w"], skin: Float[Tensor, "n h w"]
+) -> Float[Tensor, ""]:
+    """How much fine detail there is, wherever exactly it lies: mean difference of how busy patches are. Absolute errors alone
+    are least for a blur, since no detail of a warped picture lies where the real one has it."""
+    apart = (_busy(made) - _busy(real)).abs()
+    weight = F.avg_pool2d(skin[:, None], PATCH, PATCH // 2) + ROOM
+    return (apart * weight).sum() / weight.sum()
+
+
+def _busy(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 rows columns"]:
+    """Mean absolute Laplacian of the brightness in overlapping patches."""
+    grey = pictures.mean(1, keepdim=True)
+    kernel = grey.new_tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
+    return F.avg_pool2d(F.conv2d(F.pad(grey, (1, 1, 1, 1), "replicate"), kernel).abs(), PATCH, PATCH // 2)
 
 
 def mouths(batch: Batch, size: int) -> Float[Tensor, "batch time size size"]:

@@ -40,7 +40,7 @@ def brought(
     moved = cv2.remap(field.astype(np.float32), x, y, cv2.INTER_LINEAR)
     place = (np.arange(size, dtype=np.float32) + 0.5) / size
     where_x, where_y = place[None] + moved[..., 0], place[:, None] + moved[..., 1]
-    return cv2.remap(picture, where_x * size - 0.5, where_y * size - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(picture, where_x * size - 0.5, where_y * size - 0.5, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _field(points: Float[np.ndarray, "k 2"], shifts: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "rows columns 2"]:
