@@ -15,6 +15,7 @@ from likeness.nn.hyper.settings import MADE, SIDE
 from likeness.nn.hyper.sketch import drawn
 from likeness.nn.perceptual import LaplacianDistance, Lpips
 from likeness.nn.sync.pixels.loss import SyncLoss
+from likeness.nn.sync.pixels.published import PublishedLoss
 
 ROOM = 0.05  # weight of what lies outside the face: hardly any of it is put into a picture
 ROUND = 0.06
@@ -30,7 +31,7 @@ class Objective(nn.Module):
         weights: Training,
         perceptual: Lpips | LaplacianDistance,
         judge: BaseDiscriminator | DetailDiscriminator | None = None,
-        sync: SyncLoss | None = None,
+        sync: SyncLoss | PublishedLoss | None = None,
     ) -> None:
         super().__init__()
         self.net, self.weights, self.perceptual, self.sync = net, weights, perceptual, sync
@@ -55,7 +56,7 @@ class Objective(nn.Module):
             losses["adversarial"] = deceiving(judge, made.flatten(0, 1), real.flatten(0, 1), centres(batch, real.shape[-1]))
             total = total + weights.adversarial_weight * losses["adversarial"]
         if self.sync is not None and weights.sync_weight and not refined:
-            losses["sync"] = self.sync(made, batch.rows)
+            losses["sync"] = self.sync(made, batch.rows, batch.faces)
             total = total + weights.sync_weight * losses["sync"]
         return losses | {"loss": total}, made
 
