@@ -21,6 +21,7 @@ from likeness.nn.hyper.hearing import hearing, normalised
 from likeness.nn.hyper.lipnet import Heads
 from likeness.nn.hyper.mouth import Mouth, choose, jaw_of
 from likeness.nn.hyper.settings import SIDE, Settings
+from likeness.nn.hyper.sketch import UPPER
 from likeness.nn.hyper.warp import brought, control
 
 BANK = 12
@@ -156,17 +157,18 @@ class Sampler:
         other, at = self._reference(draw, group, part, start)
         reference, face = other.page.crop(at, self.size, own)
         held = control(torch.from_numpy(face / self.size))
-        images, references, faces = [], [], []
+        images, references, faces, uppers = [], [], [], []
         for t, mouth in enumerate(mouths, start):
             image, face = part.page.crop(t, self.size, jitter)
             points = torch.from_numpy(face / self.size)
             wanted = control(points, mouth)
             images.append(image * light)
+            uppers.append(points[list(UPPER)])
             faces.append(torch.cat([points[:NODES].amin(0), points[:NODES].amax(0)]))
             references.append((brought(reference, held, wanted) if self.settings.warped else reference) * light)
         windows = self.ears.windows(self.ears.window(part.rows, start, start + self.time))
         heard = normalised(windows, self.ears.features) * float(draw.random() >= self.unheard)
-        heads = Heads(_tensor(images), _tensor(references), heard, part.shape[frames], mouths)
+        heads = Heads(_tensor(images), _tensor(references), heard, part.shape[frames], mouths, torch.stack(uppers))
         skin = torch.from_numpy(np.stack([shown(mouth) for mouth in mouths]))
         return heads, skin, torch.stack(faces), torch.from_numpy(self._told(part.page, start))
 

@@ -12,7 +12,6 @@ from likeness.methods.hyperlips.material import Batch
 from likeness.nn.hyper.discriminator import BaseDiscriminator, DetailDiscriminator
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.settings import MADE, SIDE
-from likeness.nn.hyper.sketch import drawn
 from likeness.nn.perceptual import LaplacianDistance, Lpips
 from likeness.nn.sync.pixels.loss import SyncLoss
 from likeness.nn.sync.pixels.published import PublishedLoss
@@ -63,10 +62,9 @@ class Objective(nn.Module):
     def _refined(self, batch: Batch) -> Float[Tensor, "batch time 3 size size"]:
         with torch.no_grad():
             base = self.net(batch.heads, refined=False).base
-        mouths, references, crops = (
-            value.flatten(0, 1) for value in (batch.heads.mouths, batch.heads.references, batch.heads.crops)
-        )
-        return self.net.refine(base.flatten(0, 1), drawn(mouths), references, crops).unflatten(0, base.shape[:2])
+        references, crops = (value.flatten(0, 1) for value in (batch.heads.references, batch.heads.crops))
+        sketch = self.net.sketch(batch.heads)
+        return self.net.refine(base.flatten(0, 1), sketch, references, crops).unflatten(0, base.shape[:2])
 
 
 def mouths(batch: Batch, size: int) -> Float[Tensor, "batch time size size"]:
