@@ -29,6 +29,8 @@ HOP = round(RATE / FPS)
 """Samples in a frame."""
 ROWS_PER_FRAME = 4
 """Rows of speech features in a frame: 100 a second."""
+SOUND = "sound"
+"""The waveform itself under the name of a feature, in such rows: for who hears by a recipe of their own."""
 
 
 def frames_in(samples: int) -> int:

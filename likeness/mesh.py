@@ -12,6 +12,8 @@ INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 3
 LIPS = OUTER_LIPS + INNER_LIPS
 UPPER_INNER_LIP, LOWER_INNER_LIP = 13, 14  # middle of the inner lips
 NOSE_TIP, NOSE_BASE = 1, 2
+NOSE_RIDGE = (168, 6, 197, 195, 5, 4, 1, 19, 94, 2)  # from between the eyes to the base
+NOSTRILS = (98, 97, 2, 326, 327, 294, 278, 344, 440, 275, 4, 45, 220, 115, 48, 64)  # a ring
 UPPER_LIP_MIDDLE = (0, 37, 267)  # its outer edge
 LIP_CORNERS = (61, 291)  # right, left
 

@@ -29,6 +29,8 @@ class Published:
     """Where to get it."""
     ignored: tuple[str, ...] = ()
     """Keys that it holds besides, where * stands for anything."""
+    within: str = ""
+    """Under what name a .pth that holds more, such as an optimiser's state, keeps them; all else in it is passed over."""
 
     @property
     def path(self) -> Path | None:
@@ -47,7 +49,7 @@ class Published:
             )
         advice = "It was cut short or is another file: download it again."
         try:
-            held = load_file(path) if path.suffix == ".safetensors" else foreign.read(path).tensors
+            held = load_file(path) if path.suffix == ".safetensors" else self._inner(foreign.read(path))
         except BadInput as error:
             raise BadInput(f"{error} {advice}") from error
         except LikenessError:
@@ -63,6 +65,10 @@ class Published:
         if wrong:
             raise BadInput(f"{path}: not the weights that {self.what} needs ({'; '.join(wrong[:4])}). {advice}")
         return {key: held[key].float() for key in shapes}
+
+    def _inner(self, file: foreign.Foreign) -> dict[str, Tensor]:
+        """Its weights, wherever they are kept."""
+        return (file.below(f"{self.within}.") if self.within else {}) or file.tensors
 
 
 def _from_home(path: Path) -> str:

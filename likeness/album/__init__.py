@@ -55,8 +55,11 @@ class Album:
     """Videos that gave no page, and why."""
 
     @staticmethod
-    def of_corpus(corpus: Corpus, folder: str | os.PathLike, say: Say | None = None, workers: int | None = None) -> Album:
-        """The album of all samples of a corpus; what is missing of it is made, in so many processes (all cores).
+    def of_corpus(
+        corpus: Corpus, folder: str | os.PathLike, say: Say | None = None, workers: int | None = None, sound: bool = False
+    ) -> Album:
+        """The album of all samples of a corpus; what is missing of it is made, in so many processes (all cores). `sound`:
+        whether its pages hold the waveform, too (32 kB a second).
 
         A run that was killed goes on where it was; a corpus that grew adds its new videos. `say` takes the lines of
         progress; None draws bars on a terminal and prints to stderr elsewhere.
@@ -71,13 +74,13 @@ class Album:
             raise Refused(
                 f"{corpus.folder}: its features were made by another recipe than this likeness has. Make the corpus anew."
             )
-        header = _header({"corpus": str(corpus.folder.absolute())})
+        header = _header({"corpus": str(corpus.folder.absolute())}, sound)
         _check(folder, header)
         outcomes, todo = _sorted_out(corpus, folder)
         if todo:
             with _at_work(folder, header), Progress(plain=say) as progress:
                 outcomes, todo = _sorted_out(corpus, folder)  # as it is now that nobody else is at work
-                outcomes += _make_all(todo, folder, workers or os.cpu_count() or 1, progress)
+                outcomes += _make_all([(video, folder, sound) for video in todo], workers or os.cpu_count() or 1, progress)
                 _tell(_bound(folder, outcomes), progress)
         album = _bound(folder, outcomes)
         if not album.pages:
@@ -85,19 +88,20 @@ class Album:
         return album
 
     @staticmethod
-    def of_clip(clip: Clip, folder: str | os.PathLike, say: Say | None = None) -> Album:
-        """The album of a clip's training frames, made unless it is there. Frames of `clip.test` never get in.
+    def of_clip(clip: Clip, folder: str | os.PathLike, say: Say | None = None, sound: bool = False) -> Album:
+        """The album of a clip's training frames, made unless it is there; `sound` as in `of_corpus`. Frames of `clip.test`
+        never get in.
 
         Raises as `of_corpus`, and BadInput for a clip without the features mel and phones.
         """
         folder = Path(folder)
-        header = _header({"clip": clip.identity})
+        header = _header({"clip": clip.identity}, sound)
         _check(folder, header)
         outcome = outcome_of(folder, CLIP)
         if outcome is None:
             with _at_work(folder, header), Progress(plain=say) as progress:
                 progress.say(f"album: cutting faces out of {len(clip.train)} frames")
-                outcome = make_of_clip(clip, folder)
+                outcome = make_of_clip(clip, folder, sound)
                 outcome.write(folder)
                 forget()
         album = _bound(folder, [outcome])
@@ -106,10 +110,11 @@ class Album:
         return album
 
 
-def _header(made_from: dict[str, Any]) -> dict[str, Any]:
+def _header(made_from: dict[str, Any], sound: bool) -> dict[str, Any]:
     """album.json, as JSON gives it back."""
     header: dict[str, Any] = {"format": FORMAT, "version": VERSION, "recipe": RECIPE, "made_from": made_from}
     header |= {"features": {name: speech.recipe_id(name) for name in FEATURES}}
+    header |= {"sound": True} if sound else {}
     return json.loads(json.dumps(header))
 
 
@@ -169,11 +174,11 @@ def _sorted_out(corpus: Corpus, folder: Path) -> tuple[list[Outcome], list[Video
     return known, todo
 
 
-def _make_all(todo: list[Video], folder: Path, workers: int, progress: Progress) -> Iterator[Outcome]:
+def _make_all(jobs: list[tuple[Video, Path, bool]], workers: int, progress: Progress) -> Iterator[Outcome]:
     """Every video's outcome when it is there."""
-    todo = sorted(todo, key=lambda video: -video.frames)  # the longest first: nobody waits long for the last
-    progress.begin("album", sum(video.frames for video in todo))
-    for (video, _), answer in spread(make, [(video, folder) for video in todo], min(workers, len(todo))):
+    jobs = sorted(jobs, key=lambda job: -job[0].frames)  # the longest first: nobody waits long for the last
+    progress.begin("album", sum(video.frames for video, *_ in jobs))
+    for (video, folder, _), answer in spread(make, jobs, min(workers, len(jobs))):
         outcome = answer or failed(video, "the process that read it was ended: a damaged file, or too little memory")
         if outcome.final:
             outcome.write(folder)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from likeness.album.pages import FEATURES, MARGIN, QUALITY, WHOLE, Page, encoded, write_page
+from likeness.album.pages import MARGIN, QUALITY, WHOLE, Page, encoded, write_page
 from likeness.audio import ROWS_PER_FRAME
 from likeness.corpus import Split
 from likeness.dub import faces as squares
@@ -61,7 +61,7 @@ class Stretch:
     start: int
     frames: int
     features: dict[str, Float[np.ndarray, "rows dim"]]
-    """Those of its frames, see `FEATURES`."""
+    """Those of its frames: all of `pages.FEATURES`, and `audio.SOUND` where pages are to hold it."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _pieces(stretch: Stretch, faces: Faces, origin: int) -> Iterator[_Piece]:
         for start, stop in pairwise(a + round((b - a) * i / count) for i in range(count + 1)):
             if stop - start >= SHORTEST:
                 rows = slice(start * ROWS_PER_FRAME, stop * ROWS_PER_FRAME)
-                features = {name: stretch.features[name][rows] for name in FEATURES}
+                features = {name: held[rows] for name, held in stretch.features.items()}
                 yield _Piece(first + start, first + stop, features)
 
 

@@ -6,6 +6,7 @@
     ends    int64 [T]          where each ends
     points  float32 [T 478 2]  the face mesh, 0 .. 1 across the square
     mel, phones  float16 [4T D]  speech features in step with the lips, rows 4t .. 4t+3 belong to frame t
+    sound   int16 [4T 160]     where it was asked for: the waveform itself, 16 kHz, likewise in step
 
 and one JSON text in its metadata, under "likeness-album". It is mapped and read where it is asked for: what a page costs is
 the decoding of one JPEG a frame, and memory does not grow with the album.
@@ -26,7 +27,7 @@ from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from likeness.audio import ROWS_PER_FRAME
+from likeness.audio import ROWS_PER_FRAME, SOUND
 from likeness.corpus import Split
 from likeness.dub.crop import Number, Place, cut_out
 from likeness.errors import BadInput, Refused
@@ -35,6 +36,7 @@ from likeness.prepare.generic_face import other_side
 
 FORMAT, VERSION = "likeness-album", 1
 FEATURES = ("mel", "phones")
+LOUDEST = 32767  # what a stored sample of 1 is
 MARGIN = 0.125
 """Of the square's side that a stored crop shows on every side of it, for augmentation: a crop of 160 pixels holds the square
 at 128, one of 320 at 256."""
@@ -93,10 +95,14 @@ class Page:
         return self._file.handle.get_tensor("points")
 
     def features(self, name: str) -> Float[np.ndarray, "rows dim"]:
-        """[4T D] of "mel" or "phones", as `likeness.speech` makes them; read from the disk."""
-        if name not in FEATURES:
-            raise BadInput(f"an album has the features {' and '.join(FEATURES)}, not {name!r}.")
-        return self._file.handle.get_tensor(name).astype(np.float32)
+        """[4T D] of "mel" or "phones", as `likeness.speech` makes them, or of "sound", -1 .. 1, where the album was made
+        with it; read from the disk."""
+        if name not in (*FEATURES, SOUND):
+            raise BadInput(f"an album has the features {' and '.join(FEATURES)}, and may have {SOUND}, not {name!r}.")
+        if name not in self._file.handle.keys():  # noqa: SIM118 - not iterable
+            raise BadInput(f"{self.path}: this album was made without the sound itself. Make it again in another folder.")
+        rows = self._file.handle.get_tensor(name).astype(np.float32)
+        return rows / LOUDEST if name == SOUND else rows
 
     def image(self, t: int) -> UInt8[np.ndarray, "side side 3"]:
         """The stored crop of frame t, RGB: the square and MARGIN of its side round it. Raises IndexError."""
@@ -157,7 +163,8 @@ def _opened(page: Page) -> _File:
         if tuple(header[name] for name in ("key", "speaker", "split", "frames", "side")) != wanted:
             raise ValueError("it is another page")
         ends = handle.get_tensor("ends")
-        rows = [handle.get_slice(name).get_shape()[0] for name in FEATURES]
+        names = (*FEATURES, SOUND) if SOUND in handle.keys() else FEATURES  # noqa: SIM118 - not iterable
+        rows = [handle.get_slice(name).get_shape()[0] for name in names]
         points, jpegs = handle.get_slice("points").get_shape(), handle.get_slice("jpegs").get_shape()
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
@@ -193,10 +200,13 @@ def write_page(
     points: Float[np.ndarray, "time 478 2"],
     features: dict[str, Float[np.ndarray, "rows dim"]],
 ) -> None:
-    """Write the file, atomically. Raises Exhausted on a full disk."""
+    """Write the file, atomically. `features`: those of `FEATURES`, and SOUND where it is to be held. Raises Exhausted on a
+    full disk."""
     header = {"format": FORMAT, "version": VERSION, "recipe": recipe, "key": page.key, "speaker": page.speaker}
     header |= {"split": page.split, "frames": page.frames, "side": page.side, "native": page.native}
     tensors = {"jpegs": np.frombuffer(b"".join(jpegs), np.uint8), "ends": np.cumsum([len(jpeg) for jpeg in jpegs])}
     tensors |= {"points": points.astype(np.float32)}
     tensors |= {name: np.ascontiguousarray(features[name], np.float16) for name in FEATURES}
+    if SOUND in features:
+        tensors |= {SOUND: np.rint(features[SOUND].clip(-1, 1) * LOUDEST).astype(np.int16)}
     write_atomically(page.path, save(tensors, {FORMAT: json.dumps(header)}))

@@ -8,13 +8,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+from jaxtyping import Float
+
+from likeness import audio
 from likeness.album.making import SHORTEST, Image, Sitting, Stretch, make_pages
 from likeness.album.pages import FEATURES, Page
+from likeness.audio import ROWS_PER_FRAME, SOUND
 from likeness.clip import Clip
 from likeness.corpus import Corpus, Split, shards, split_of
 from likeness.corpus.index import names
 from likeness.errors import BadInput, Exhausted, MissingAsset
 from likeness.files import unwritable, write_atomically
+from likeness.prepare.sound import late_rows
+from likeness.prepare.survey import sound_of
+from likeness.speech import STEP
 from likeness.video import FPS, Reader, made_rate, probe
 
 CLIP = "clip"
@@ -105,19 +113,19 @@ def failed(video: Video, why: str) -> Outcome:
     return Outcome(video.id, str(video.path), video.samples, [], why)
 
 
-def make(job: tuple[Video, Path]) -> Outcome:
-    """Make a video's pages in an album's folder. What is wrong with the video is in the answer.
+def make(job: tuple[Video, Path, bool]) -> Outcome:
+    """Make a video's pages in an album's folder, with its sound or without. What is wrong with the video is in the answer.
 
     Raises MissingAsset, Exhausted, or BadInput for what is not the video's fault.
     """
-    video, folder = job
+    video, folder, sound = job
     pages: list[Page] = []
     try:
         name = video.samples[0][0].rsplit("-", 1)[0]
         sitting = Sitting(_pictures_of(video.path), name, video.speaker, video.split)
         if (before := outcome_of(folder, video.id)) is not None:  # of other samples, as another corpus had them
             before.discard()
-        for page in make_pages(sitting, _stretches(video), folder):
+        for page in make_pages(sitting, _stretches(video, sound), folder):
             pages.append(page)
     except (Exhausted, MissingAsset):
         raise
@@ -144,18 +152,29 @@ def _pictures_of(path: Path) -> Callable[[], Iterator[Image]]:
     return pictures
 
 
-def _stretches(video: Video) -> Iterator[Stretch]:
-    """Its samples, one at a time."""
+def _stretches(video: Video, sound: bool) -> Iterator[Stretch]:
+    """Its samples, one at a time; the sound moved as the corpus moved their features."""
     wanted = {key for key, _ in video.samples}
+    waveform = audio.load(sound_of(video.path) or video.path) if sound else None
     for key, text, content in shards.members(video.shard):
         if key in wanted:
             sample = shards.decoded(video.shard, key, text, content)
-            features = {name: sample[name] for name in FEATURES}
-            yield Stretch(sample["start"], len(sample["moves"]), features)
+            features, frames = {name: sample[name] for name in FEATURES}, len(sample["moves"])
+            if waveform is not None:
+                late = late_rows(sample["offset"], sample["clear"])
+                features[SOUND] = _rows(waveform, ROWS_PER_FRAME * sample["start"] - late, ROWS_PER_FRAME * frames)
+            yield Stretch(sample["start"], frames, features)
 
 
-def make_of_clip(clip: Clip, folder: Path) -> Outcome:
-    """Make the pages of a clip's training frames: its cropped pictures are the video. Raises what `make_pages` raises."""
+def _rows(waveform: Float[np.ndarray, " samples"], first: int, rows: int) -> Float[np.ndarray, "rows 160"]:
+    """So many rows of 10 ms; silence where the sound has ended."""
+    part = waveform[first * STEP : (first + rows) * STEP]
+    return np.pad(part, (0, rows * STEP - len(part))).reshape(rows, STEP)
+
+
+def make_of_clip(clip: Clip, folder: Path, sound: bool = False) -> Outcome:
+    """Make the pages of a clip's training frames, with their sound or without: its cropped pictures are the video. Raises
+    what `make_pages` raises."""
     first, last = int(clip.train[0]), int(clip.train[-1])
     name = clip.header["source"]["name"]
     shrunk = clip.camera.size[0] / clip.header["crop"][2]
@@ -164,13 +183,15 @@ def make_of_clip(clip: Clip, folder: Path) -> Outcome:
         return (clip.image(t) for t in range(first, last + 1))
 
     sitting = Sitting(pictures, CLIP, name, "train", first, max(1.0, shrunk))
-    pages = list(make_pages(sitting, _runs(clip), folder))
+    pages = list(make_pages(sitting, _runs(clip, sound), folder))
     return Outcome(CLIP, name, [], pages, "" if pages else TOO_SHORT)
 
 
-def _runs(clip: Clip) -> Iterator[Stretch]:
+def _runs(clip: Clip, sound: bool) -> Iterator[Stretch]:
     """Training frames that follow each other."""
     rows = {name: clip.features(name) for name in FEATURES}
+    if sound:
+        rows[SOUND] = _rows(audio.load(clip.audio), 0, ROWS_PER_FRAME * len(clip))
     for run in clip.runs:
         start, stop = int(run[0]), int(run[-1]) + 1
         yield Stretch(start, stop - start, {name: held[4 * start : 4 * stop] for name, held in rows.items()})

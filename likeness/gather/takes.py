@@ -19,16 +19,15 @@ from jaxtyping import Bool, Float
 
 from likeness import audio, pitch, speech
 from likeness.displacement import displacement, pick_68
-from likeness.errors import BadInput
 from likeness.phones import CHUNK_S
 from likeness.prepare import first_camera
 from likeness.prepare.expression import head_turns
 from likeness.prepare.pictures import faces
 from likeness.prepare.scenes import Changes, find_scenes
-from likeness.prepare.sound import CHANCE, ROWS, SMALL, Offset, lip_offset, lip_opening
-from likeness.prepare.survey import audible, survey
+from likeness.prepare.sound import CHANCE, ROWS, Offset, late_rows, lip_offset, lip_opening
+from likeness.prepare.survey import sound_of, survey
 from likeness.prepare.tracking import FEWEST, cut, track_landmarks
-from likeness.video import FPS, Reader, probe
+from likeness.video import FPS, Reader
 
 SHORTEST, LONGEST = 32, 500
 """Frames of a sample: 1.28 s, as GeneFace has it, and 20 s."""
@@ -77,19 +76,6 @@ def takes(video: Path, points: int, notes: list[str]) -> Iterator[Take]:
         waveform = heard.take(start * audio.HOP, (start + len(pixels)) * audio.HOP)
         yield from _part(start, pixels, changes, waveform, found, size, points, notes)
     notes += reader.problems
-
-
-def sound_of(video: Path) -> Path | None:
-    """The file with the video's sound: None for the video itself, which is taken unless it is silent; else the .wav of the
-    same name beside it. Raises BadInput when there is none to hear."""
-    own = probe(video).has_sound
-    if own and audible(video):
-        return None
-    for beside in (video.with_suffix(suffix) for suffix in (".wav", ".WAV")):
-        if beside.is_file() and audible(beside):
-            return beside
-    what = "its sound is silent" if own else "it has no sound"
-    raise BadInput(f"{video}: {what}. Put the recording that belongs to it beside it as {video.stem}.wav.")
 
 
 class _Heard:
@@ -155,7 +141,7 @@ def _part(
     if seen.sum() >= LONG and offset.margin < CHANCE / np.sqrt(seen.sum()):
         notes.append(f"{where}: the lips do not follow the sound (margin {offset.margin:.2f}): another voice, or music")
         return
-    late = round(offset.frames * ROWS) if offset.clear and abs(offset.frames) > SMALL else 0
+    late = late_rows(offset.frames, offset.clear)
     usable = seen & (np.abs(head_turns(pose)[:, :2]) < PROFILE).all(1)
     usable &= _has_rows(len(usable), len(features["f0"]), late)
     stretches = list(_stretches(usable, pieces))

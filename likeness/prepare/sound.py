@@ -81,6 +81,11 @@ class Offset:
         return self.margin >= self.threshold
 
 
+def late_rows(frames: float, clear: bool) -> int:
+    """By how many rows of 10 ms a sound is moved, later when positive, whose offset is so many frames."""
+    return round(frames * ROWS) if clear and abs(frames) > SMALL else 0
+
+
 def lip_offset(
     phones: Float[np.ndarray, "rows 42"], opening: Float[np.ndarray, " time"], seen: Bool[np.ndarray, " time"]
 ) -> Offset:
@@ -201,7 +206,7 @@ def place_sound(clip: Clip, expert: Expert | None = None) -> dict[str, Any]:
         "clear": offset.clear,
     }
     found |= {} if expert is None else _second_opinion(offset, expert_offset(expert, clip, waveform, phones))
-    by = round(found["measured"] * ROWS) if found["clear"] and abs(found["measured"]) > SMALL else 0
+    by = late_rows(found["measured"], found["clear"])
     length = len(clip) * ROWS
     waveform = moved(waveform, by * speech.STEP, length * speech.STEP)
     audio.save_wav(clip.audio, waveform)

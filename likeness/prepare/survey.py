@@ -83,6 +83,19 @@ def audible(path: Path) -> bool:
     return any(float(np.abs(block).max(initial=0.0)) > SILENT for block in audio.stream(path))
 
 
+def sound_of(video: Path) -> Path | None:
+    """The file with the video's sound: None for the video itself, which is taken unless it is silent; else the .wav of the
+    same name beside it. Raises BadInput when there is none to hear."""
+    own = probe(video).has_sound
+    if own and audible(video):
+        return None
+    for beside in (video.with_suffix(suffix) for suffix in (".wav", ".WAV")):
+        if beside.is_file() and audible(beside):
+            return beside
+    what = "its sound is silent" if own else "it has no sound"
+    raise BadInput(f"{video}: {what}. Put the recording that belongs to it beside it as {video.stem}.wav.")
+
+
 def _listen(path: Path) -> None:
     """Raise BadInput where there is nothing to hear."""
     if not audible(path):

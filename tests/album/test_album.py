@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from likeness import album as package
+from likeness import audio, speech
 from likeness.album import Album
-from likeness.album.videos import Outcome
+from likeness.album.videos import Outcome, _stretches, videos_of
 from likeness.corpus import FORMAT, VERSION, Corpus, shards, split_of
 from likeness.displacement import lip_opening
 from likeness.dub.crop import cut_out
@@ -194,6 +195,24 @@ def test_a_corpus_whose_videos_are_all_gone_says_what_to_do(tmp_path):
     corpus = corpus_of(tmp_path / "corpus", {Source("/gone/b.mp4", BEN): [numbered_take(0, 50)]})
     with pytest.raises(BadInput, match=r"corpus: not one of its 1 videos.*/gone/b.mp4.*put them back"):
         Album.of_corpus(corpus, tmp_path / "album", str)
+
+
+def test_sound_that_is_held_is_moved_as_its_features_were(corpus, tmp_path):
+    """By the mel that is made of it; and by the rows that an offset is worth."""
+    (video,) = (video for video in videos_of(corpus) if video.speaker == ANN)
+    (stretch,) = _stretches(video, True)
+    again = speech.extract("mel", stretch.features["sound"].reshape(-1))
+    assert stretch.features["sound"].shape == (4 * stretch.frames, 160)
+    assert np.abs(again - stretch.features["mel"])[4:-4].max() < 0.02  # float16
+    early = Take(40, numbered_take(40, 60).arrays, Offset(-2.0, 0.9, 0.5, np.zeros(1), 0.2))
+    other = corpus_of(tmp_path / "corpus", {Source(str(video.path), ANN): [early]})
+    (moved,) = _stretches(next(videos_of(other)), True)
+    assert np.array_equal(moved.features["sound"].reshape(-1), audio.load(video.path)[640 * 42 : 640 * 102])
+    folder = tmp_path / "album"
+    folder.mkdir()
+    (folder / "album.json").write_text(json.dumps(package._header({"corpus": str(other.folder)}, False)))
+    with pytest.raises(Refused, match="another sound"):
+        Album.of_corpus(other, folder, str, sound=True)
 
 
 def test_the_album_of_a_clip_holds_its_training_frames_and_no_others(clip, tmp_path, monkeypatch):

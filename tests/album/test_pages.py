@@ -146,3 +146,21 @@ def test_a_damaged_page_says_so(tmp_path):
     forget()
     with pytest.raises(BadInput, match="is gone"):
         page.image(0)
+
+
+def test_a_page_may_hold_the_sound_itself(tmp_path):
+    images = [np.full((STORED, STORED, 3), 0.5, np.float32)] * 2
+    page = page_of(tmp_path, images)
+    with pytest.raises(BadInput, match="without the sound"):
+        page.features("sound")
+    sound = np.random.default_rng(0).uniform(-1.2, 1.2, (8, 160)).astype(np.float32)
+    features = {"mel": np.zeros((8, 80)), "phones": np.zeros((8, 42)), "sound": sound}
+    write_page(page, "a recipe", [encoded(image) for image in images], np.tile(MEAN, (2, 1, 1)), features)
+    forget()
+    assert np.abs(page.features("sound") - sound.clip(-1, 1)).max() < 2e-5
+    write_page(
+        page, "a recipe", [encoded(image) for image in images], np.tile(MEAN, (2, 1, 1)), features | {"sound": sound[1:]}
+    )
+    forget()
+    with pytest.raises(BadInput, match="not of one length"):
+        page.features("sound")

@@ -10,8 +10,9 @@ import pytest
 from likeness import audio, displacement, speech
 from likeness.errors import BadInput
 from likeness.gather import takes as module
-from likeness.gather.takes import SHORTEST, Take, sound_of, takes
+from likeness.gather.takes import SHORTEST, Take, takes
 from likeness.prepare import sound
+from likeness.prepare.survey import sound_of
 from tests.takes import write
 
 CUT = 84  # frame of the edited video at which another shot begins

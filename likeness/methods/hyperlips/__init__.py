@@ -35,6 +35,7 @@ from likeness.nn.perceptual import perceptual_loss
 from likeness.nn.performing import finish, stage_of, training_frames
 from likeness.nn.sync.pixels import asset as pixels
 from likeness.nn.sync.pixels.loss import SyncLoss
+from likeness.nn.sync.pixels.published import PublishedLoss
 from likeness.rig import Rig
 from likeness.run import Run
 from likeness.video import FPS
@@ -77,7 +78,8 @@ def train(
         net = LipNet(config.networks)
         if begun is not None:
             net.load_state_dict(begun.state_dict())
-        material = Material(Album.of_clip(clip, run_folder / "album"), config.networks, None if begun is None else net.mouth)
+        album = Album.of_clip(clip, run_folder / "album", sound=config.training.sounding)
+        material = Material(album, config.networks, None if begun is None else net.mouth)
         net.mouth = material.mouth
         learn_articulation(net, material.of("train"), [])  # for `dub --lips`: a person speaks like themselves
         learn(Lesson(net, material, config.training, distance, config.seed, ranks, run, sync))
@@ -112,9 +114,9 @@ def pretrain(corpus: Corpus, out: Path, preset: str = "fast", seed: int = 0) -> 
         told["sync"] = sync and sync.id
         run = held.enter_context(Run(folder, told | {"corpus": corpus.recipes}, seed)) if ranks.first else None
         if ranks.first:
-            Album.of_corpus(corpus, folder / "album")
+            Album.of_corpus(corpus, folder / "album", sound=training.sounding)
         ranks.meet()  # the first one makes the album
-        album = Album.of_corpus(corpus, folder / "album", say=lambda _: None)
+        album = Album.of_corpus(corpus, folder / "album", say=lambda _: None, sound=training.sounding)
         torch.manual_seed(seed)
         net = LipNet(settings)
         material = Material(album, settings)
@@ -136,9 +138,11 @@ def pretrain(corpus: Corpus, out: Path, preset: str = "fast", seed: int = 0) -> 
         return figures
 
 
-def _sync(training: Training) -> SyncLoss | None:
-    """What judges lips by their sound, where it is to be learned from. Raises MissingAsset where there is none in place."""
-    return SyncLoss(pixels.in_place(RECIPE)) if training.sync_weight else None
+def _sync(training: Training) -> SyncLoss | PublishedLoss | None:
+    """What judges lips by their sound, where it is to be learned from. Raises MissingAsset where it is not in place."""
+    if not training.sync_weight:
+        return None
+    return PublishedLoss.in_place() if training.sounding else SyncLoss(pixels.in_place(RECIPE))
 
 
 def _beginning(start: Model | None) -> LipNet | None:

@@ -40,6 +40,14 @@ class Training:
     """Of the discriminators."""
     sync_weight: float = 0.0
     """Of the sync expert's loss; as a loss it misleads (it rates what it knows above life), so only `paper` has it."""
+    sync_expert: Literal["own", "published"] = "own"
+    """own: the one that the user pretrained, on pixels; published: Wav2Lip's, whose weights the user puts in place (not for
+    commercial use)."""
+
+    @property
+    def sounding(self) -> bool:
+        """Whether the album has to hold the sound itself: the published expert hears by another recipe."""
+        return bool(self.sync_weight) and self.sync_expert == "published"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from likeness.nn.hyper.bank import Bank
 from likeness.nn.hyper.decoder import State
 from likeness.nn.hyper.lipnet import Heads, LipNet
 from likeness.nn.hyper.mouth import choose
+from likeness.nn.hyper.sketch import UPPER
 from likeness.nn.hyper.warp import control
 from likeness.portrait import FORMAT, read_header
 
@@ -61,6 +62,7 @@ class HyperLips:
             net.near(said.features)[None],
             shape[None],
             mouths[None],
+            points[None, :, list(UPPER)],
         )
         made = net(heads, () if state is None else state.memory)
         assert made.pictures is not None

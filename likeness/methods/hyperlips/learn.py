@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from likeness.methods.hyperlips.config import Training
-from likeness.methods.hyperlips.material import Batch, Material, Sampler
+from likeness.methods.hyperlips.material import Batch, Judged, Material, Sampler
 from likeness.methods.hyperlips.objective import Objective, centres, judging
 from likeness.nn.generator.ranks import Ranks
 from likeness.nn.hyper.discriminator import BaseDiscriminator, DetailDiscriminator
@@ -23,6 +23,7 @@ from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.settings import SIDE
 from likeness.nn.perceptual import LaplacianDistance, Lpips
 from likeness.nn.sync.pixels.loss import SyncLoss
+from likeness.nn.sync.pixels.published import PublishedLoss
 from likeness.run import Run, optimiser_state
 
 WARM_UP = 50  # steps in which the rate rises
@@ -44,7 +45,7 @@ class Lesson:
     ranks: Ranks
     run: Run | None
     """Of the first process."""
-    sync: SyncLoss | None = None
+    sync: SyncLoss | PublishedLoss | None = None
 
 
 def learn(lesson: Lesson) -> None:
@@ -191,7 +192,8 @@ def _sampler(lesson: Lesson, refined: bool) -> Sampler:
     size = lesson.net.size if refined else SIDE
     groups = lesson.material.of("train", size if refined else 0) or lesson.material.of("train")
     settings, training = lesson.net.settings, lesson.training
-    judged = lesson.sync.features if lesson.sync is not None and not refined else ()
+    sync = None if refined else lesson.sync
+    judged = Judged() if sync is None else Judged(sync.features, sync.around)
     return Sampler(groups, settings, size, training.time, training.unheard, True, judged)
 
 

@@ -16,11 +16,12 @@ from torch import Tensor
 from likeness.album import Album, Page
 from likeness.album.pages import MARGIN, WHOLE, Jitter, mirrored
 from likeness.audio import ROWS_PER_FRAME
-from likeness.mesh import LIPS
+from likeness.mesh import LIPS, NODES
 from likeness.nn.hyper.hearing import hearing, normalised
 from likeness.nn.hyper.lipnet import Heads
 from likeness.nn.hyper.mouth import Mouth, choose, jaw_of
 from likeness.nn.hyper.settings import SIDE, Settings
+from likeness.nn.hyper.sketch import UPPER
 from likeness.nn.hyper.warp import brought, control
 
 BANK = 12
@@ -55,8 +56,18 @@ class Batch(NamedTuple):
     """Left, top, right, bottom of the mouths, 0..1 of the picture."""
     skin: Float[Tensor, "batch time 128 128"]
     """1 in the lower face, the part that is put into a picture; 0 outside, falling over its edge."""
+    faces: Float[Tensor, "batch time 4"]
+    """Likewise, of the whole faces, chin to forehead."""
     rows: Float[Tensor, "batch rows judged"]
-    """Raw features for a judge of lips against sound; of no columns where nobody judges."""
+    """Raw features for a judge of lips against sound (`Judged`); of no columns where nobody judges."""
+
+
+class Judged(NamedTuple):
+    """What a judge of lips against sound wants to hear."""
+
+    features: tuple[str, ...] = ()
+    around: int = 0
+    """Frames beyond both ends of a stretch; zeros beyond the page."""
 
 
 class Material:
@@ -106,10 +117,10 @@ class Sampler:
         time: int,
         unheard: float = 0.0,
         moved: bool = False,
-        judged: tuple[str, ...] = (),
+        judged: Judged = Judged(),
     ) -> None:
         """`settings` that `groups` were read with; `size` of the crops; `time` frames to a stretch; `unheard`: share of the
-        stretches without sound; `moved`: with squares and light moved, for learning; `judged`: the features of `Batch.rows`."""
+        stretches without sound; `moved`: with squares and light moved, for learning; `judged`: what `Batch.rows` are."""
         self.judged = judged
         self.settings, self.ears = settings, hearing(settings.features)
         self.groups = [g for g in ([p for p in group if len(p.page) >= time] for group in groups) if g]
@@ -126,13 +137,15 @@ class Sampler:
     def batch(self, draws: list[np.random.Generator]) -> Batch:
         """One stretch a generator of random numbers."""
         stretches = [self._stretch(draw) for draw in draws]
-        found, skin, rows = zip(*stretches)
+        found, skin, faces, rows = zip(*stretches)
         heads = Heads(*(torch.stack(values) for values in zip(*found)))
         lips = heads.mouths[:, :, : len(LIPS)]
         boxes = torch.cat([lips.amin(2), lips.amax(2)], -1)
-        return Batch(heads, boxes, torch.stack(skin), torch.stack(rows))
+        return Batch(heads, boxes, torch.stack(skin), torch.stack(faces), torch.stack(rows))
 
-    def _stretch(self, draw: np.random.Generator) -> tuple[Heads, Float[Tensor, "time 128 128"], Float[Tensor, "rows judged"]]:
+    def _stretch(
+        self, draw: np.random.Generator
+    ) -> tuple[Heads, Float[Tensor, "time 128 128"], Float[Tensor, "time 4"], Float[Tensor, "rows judged"]]:
         group = self.groups[draw.choice(len(self.groups), p=self.weights)]
         lengths = np.array([len(part.page) - self.time + 1 for part in group])
         part = group[draw.choice(len(group), p=lengths / lengths.sum())]
@@ -144,19 +157,28 @@ class Sampler:
         other, at = self._reference(draw, group, part, start)
         reference, face = other.page.crop(at, self.size, own)
         held = control(torch.from_numpy(face / self.size))
-        images, references = [], []
+        images, references, faces, uppers = [], [], [], []
         for t, mouth in enumerate(mouths, start):
             image, face = part.page.crop(t, self.size, jitter)
-            wanted = control(torch.from_numpy(face / self.size), mouth)
+            points = torch.from_numpy(face / self.size)
+            wanted = control(points, mouth)
             images.append(image * light)
+            uppers.append(points[list(UPPER)])
+            faces.append(torch.cat([points[:NODES].amin(0), points[:NODES].amax(0)]))
             references.append((brought(reference, held, wanted) if self.settings.warped else reference) * light)
         windows = self.ears.windows(self.ears.window(part.rows, start, start + self.time))
         heard = normalised(windows, self.ears.features) * float(draw.random() >= self.unheard)
-        heads = Heads(_tensor(images), _tensor(references), heard, part.shape[frames], mouths)
-        own_rows = slice(start * ROWS_PER_FRAME, (start + self.time) * ROWS_PER_FRAME)
-        rows = [part.page.features(name)[own_rows] for name in self.judged]
-        told = np.concatenate(rows, 1) if rows else np.zeros((self.time * ROWS_PER_FRAME, 0), np.float32)
-        return heads, torch.from_numpy(np.stack([shown(mouth) for mouth in mouths])), torch.from_numpy(told)
+        heads = Heads(_tensor(images), _tensor(references), heard, part.shape[frames], mouths, torch.stack(uppers))
+        skin = torch.from_numpy(np.stack([shown(mouth) for mouth in mouths]))
+        return heads, skin, torch.stack(faces), torch.from_numpy(self._told(part.page, start))
+
+    def _told(self, page: Page, start: int) -> Float[np.ndarray, "rows judged"]:
+        """What the judge hears of the stretch that begins there."""
+        first, last = ((start + way) * ROWS_PER_FRAME for way in (-self.judged.around, self.time + self.judged.around))
+        rows = [page.features(name)[max(first, 0) : last] for name in self.judged.features]
+        whole = len(page) * ROWS_PER_FRAME
+        beyond = (max(-first, 0), max(last - whole, 0)), (0, 0)
+        return np.pad(np.concatenate(rows, 1), beyond) if rows else np.zeros((last - first, 0), np.float32)
 
     def _reference(self, draw: np.random.Generator, group: list[Part], part: Part, start: int) -> tuple[Part, int]:
         """The best of a few frames of the same video, as `mouth.choose` says; the bank of use is as small."""

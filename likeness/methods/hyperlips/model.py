@@ -31,6 +31,7 @@ from likeness.nn.hyper.decoder import State
 from likeness.nn.hyper.hearing import hearing as near_hearing
 from likeness.nn.hyper.lipnet import Heads, LipNet
 from likeness.nn.hyper.mouth import MOUTH, Person, choose
+from likeness.nn.hyper.sketch import UPPER
 from likeness.nn.hyper.warp import control
 from likeness.nn.performing import Performer
 from likeness.nn.voice import Voice
@@ -116,7 +117,8 @@ class Model(Performer):
         old = cut_out(image, place, size)
         other = self._bank.picture(reference, control(seen, mouths[0]))
         columns = self.config.networks.columns
-        heads = Heads(_picture(old), _picture(other), sound.view(1, 1, columns, -1), shape[None], mouths[None])
+        heard, uppers = sound.view(1, 1, columns, -1), seen[None, None, list(UPPER)]
+        heads = Heads(_picture(old), _picture(other), heard, shape[None], mouths[None], uppers)
         made = self.net(heads, state.memory if state is not None and goes_on else ())
         assert made.pictures is not None
         new = made.pictures[0, 0].clamp(0, 1).permute(1, 2, 0).numpy()

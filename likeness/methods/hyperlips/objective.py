@@ -12,9 +12,9 @@ from likeness.methods.hyperlips.material import Batch
 from likeness.nn.hyper.discriminator import BaseDiscriminator, DetailDiscriminator
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.settings import MADE, SIDE
-from likeness.nn.hyper.sketch import drawn
 from likeness.nn.perceptual import LaplacianDistance, Lpips
 from likeness.nn.sync.pixels.loss import SyncLoss
+from likeness.nn.sync.pixels.published import PublishedLoss
 
 ROOM = 0.05  # weight of what lies outside the face: hardly any of it is put into a picture
 PATCH = 8  # pixels to a side within which detail is counted
@@ -31,7 +31,7 @@ class Objective(nn.Module):
         weights: Training,
         perceptual: Lpips | LaplacianDistance,
         judge: BaseDiscriminator | DetailDiscriminator | None = None,
-        sync: SyncLoss | None = None,
+        sync: SyncLoss | PublishedLoss | None = None,
     ) -> None:
         super().__init__()
         self.net, self.weights, self.perceptual, self.sync = net, weights, perceptual, sync
@@ -59,17 +59,16 @@ class Objective(nn.Module):
             losses["adversarial"] = deceiving(judge, made.flatten(0, 1), real.flatten(0, 1), centres(batch, real.shape[-1]))
             total = total + weights.adversarial_weight * losses["adversarial"]
         if self.sync is not None and weights.sync_weight and not refined:
-            losses["sync"] = self.sync(made, batch.rows)
+            losses["sync"] = self.sync(made, batch.rows, batch.faces)
             total = total + weights.sync_weight * losses["sync"]
         return losses | {"loss": total}, made
 
     def _refined(self, batch: Batch) -> Float[Tensor, "batch time 3 size size"]:
         with torch.no_grad():
             base = self.net(batch.heads, refined=False).base
-        mouths, references, crops = (
-            value.flatten(0, 1) for value in (batch.heads.mouths, batch.heads.references, batch.heads.crops)
-        )
-        return self.net.refine(base.flatten(0, 1), drawn(mouths), references, crops).unflatten(0, base.shape[:2])
+        references, crops = (value.flatten(0, 1) for value in (batch.heads.references, batch.heads.crops))
+        sketch = self.net.sketch(batch.heads)
+        return self.net.refine(base.flatten(0, 1), sketch, references, crops).unflatten(0, base.shape[:2])
 
 
 def textures_apart(

@@ -18,7 +18,7 @@ from likeness.nn.hyper.hearing import hearing, normalised
 from likeness.nn.hyper.mouth import Mouth
 from likeness.nn.hyper.refiner import Refiner, shrunk
 from likeness.nn.hyper.settings import MADE, SIDE, Settings
-from likeness.nn.hyper.sketch import drawn
+from likeness.nn.hyper.sketch import drawn, lined
 from likeness.speech import RECIPES
 
 HEARD = Hearing(EARS.features, EARS.past, max(EARS.future, NEAR_FUTURE))
@@ -37,6 +37,8 @@ class Heads(NamedTuple):
     shape: Float[Tensor, "batch time shape"]
     mouths: Float[Tensor, "batch time mouth 2"]
     """Where the points `mouth.MOUTH` are to lie, 0..1 across the square."""
+    uppers: Float[Tensor, "batch time upper 2"]
+    """Where the points `sketch.UPPER` lie in the frames that are seen."""
 
 
 class Made(NamedTuple):
@@ -91,14 +93,19 @@ class LipNet(nn.Module):
         crops' own."""
         flat = {name: value.flatten(0, 1) for name, value in heads._asdict().items()}
         time, scale = heads.crops.shape[1], heads.crops.shape[-1] // SIDE
-        sketch = drawn(flat["mouths"].detach())
-        guides = (heads.shape, sketch.unflatten(0, (-1, time))) if self.settings.shaped else (None, None)
+        mouths = flat["mouths"].detach()
+        guides = (heads.shape, drawn(mouths).unflatten(0, (-1, time))) if self.settings.shaped else (None, None)
         small, smaller = (shrunk(flat[name], scale).unflatten(0, (-1, time)) for name in ("crops", "references"))
         base, state = self.base(small, smaller, Cues(heads.sound, *guides), state)
         if not refined:
             return Made(base, None, state)
-        pictures = self.refine(base.flatten(0, 1), sketch, flat["references"], flat["crops"])
+        pictures = self.refine(base.flatten(0, 1), self.sketch(heads), flat["references"], flat["crops"])
         return Made(base, pictures.unflatten(0, (-1, time)), state)
+
+    def sketch(self, heads: Heads) -> Float[Tensor, "n guides 128 128"]:
+        """What the second stage is guided by, of all frames of all stretches one after the other."""
+        mouths, uppers = heads.mouths.detach().flatten(0, 1), heads.uppers.flatten(0, 1)
+        return lined(mouths, uppers) if self.settings.refining.lines == "face" else drawn(mouths)
 
     def refine(
         self,

@@ -35,6 +35,8 @@ class Refining:
     """Residual blocks. The transposed form has 2 more behind each doubling, or behind these where nothing is doubled."""
     guides: int = GUIDES
     """Channels of what is drawn beside the base face: its sketch."""
+    lines: Literal["mouth", "face"] = "mouth"
+    """What is drawn: lips, mouth and jaw; or the paper's white lines, of eyes, brows and nose, too."""
     referred: bool = True
     """Whether it sees the reference at the output's size, too: what a person's skin and teeth are like, which 128 pixels do not
     hold (the paper's does not)."""
@@ -117,8 +119,10 @@ PRESETS = {
     "fast": Settings(),
     "paper": Settings(
         features=("mel",), shaped=False, warped=False, ear="picture", trunk_width=1.0, decoder_width=1.0, form="replacing",
-        rank=0,        norm="batch", finest="full", carried=False,
-        refining=Refining(1, width=64, depth=1, referred=False, residual=False, enlarging="transposed", norm="batch"),
+        rank=0, norm="batch", finest="full", carried=False,
+        refining=Refining(
+            1, width=64, depth=1, lines="face", referred=False, residual=False, enlarging="transposed", norm="batch"
+        ),
         judging=Judging(1.0, 1.0, "whole"),
     ),
 }  # fmt: skip

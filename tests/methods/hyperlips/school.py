@@ -28,6 +28,8 @@ def people_of(pages: list[Page], folder: Path) -> list[Page]:
             key = f"{speaker}-1-{page.key.rpartition('-')[2]}"
             other = replace(page, path=folder / f"{key}.safetensors", speaker=speaker, split=split, key=key)
             jpegs = [encoded(page.image(t).astype(np.float32) / 255) for t in range(len(page))]
-            write_page(other, "the actor", jpegs, page.points, {name: page.features(name) for name in ("mel", "phones")})
+            write_page(
+                other, "the actor", jpegs, page.points, {name: page.features(name) for name in ("mel", "phones", "sound")}
+            )
             made.append(other)
     return made

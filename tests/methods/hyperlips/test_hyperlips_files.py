@@ -132,7 +132,7 @@ def test_a_bank_without_a_face_is_said(net):
 
 def test_the_command_learns_from_a_corpus_and_its_file_dubs(clip, speech_file, actor_video, tmp_path, monkeypatch, capsys):
     """The album is drawn pages; all else is what a user does."""
-    album = Album.of_clip(clip, tmp_path / "own", say=lambda _: None)
+    album = Album.of_clip(clip, tmp_path / "own", say=lambda _: None, sound=True)
     pages = people_of(album.pages, tmp_path)
     monkeypatch.setattr(Album, "of_corpus", lambda *_, **__: replace(album, pages=pages))
     monkeypatch.setattr("likeness.methods.hyperlips.pretraining", lambda _: (small(), LITTLE))

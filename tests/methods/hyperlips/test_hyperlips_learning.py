@@ -13,9 +13,11 @@ import torch
 
 from likeness.album import Album
 from likeness.album.pages import Jitter, Page
+from likeness.errors import MissingAsset
+from likeness.methods.hyperlips import _sync
 from likeness.methods.hyperlips.articulate import folds, heard, learn_articulation
 from likeness.methods.hyperlips.learn import Lesson, learn
-from likeness.methods.hyperlips.material import Material, Sampler, moved
+from likeness.methods.hyperlips.material import Judged, Material, Sampler, moved
 from likeness.methods.hyperlips.objective import Objective, deceiving, judging, mouths
 from likeness.methods.hyperlips.trial import trial
 from likeness.nn.generator.ranks import Ranks
@@ -23,6 +25,7 @@ from likeness.nn.hyper.discriminator import BaseDiscriminator, DetailDiscriminat
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.settings import KEPT, preset
 from likeness.nn.perceptual import perceptual_loss
+from likeness.nn.sync.pixels.published import PublishedLoss, Wav2LipExpert
 from likeness.run import Run
 from likeness.speech import BANDS
 from tests.methods.hyperlips.school import LITTLE, people_of, small
@@ -31,7 +34,7 @@ from tests.methods.hyperlips.school import LITTLE, people_of, small
 @pytest.fixture(scope="module")
 def pages(clip, tmp_path_factory) -> list[Page]:
     folder = tmp_path_factory.mktemp("album")
-    return people_of(Album.of_clip(clip, folder / "own", say=lambda _: None).pages, folder)
+    return people_of(Album.of_clip(clip, folder / "own", say=lambda _: None, sound=True).pages, folder)
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +244,33 @@ def test_how_loud_a_voice_is_does_not_open_the_mouth(material):
     louder = torch.zeros_like(mean)
     louder[:BANDS] = torch.randn(BANDS, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(net.articulation(windows + louder, mean + louder), net.articulation(windows, mean), atol=1e-3)
+
+
+def test_a_published_judge_hears_the_sound_round_a_stretch_and_sees_the_faces_box(material, monkeypatch, tmp_path):
+    """Silence beyond a page; boxes of whole faces, moved as their pictures are."""
+    part = material.of("train")[0][0]
+    sound = part.page.features("sound")
+    sampler = Sampler([[part]], material.settings, 128, 5, moved=True, judged=Judged(("sound",), 1))
+    assert np.array_equal(sampler._told(part.page, 3), sound[8:36])
+    assert not sampler._told(part.page, 0)[:4].any() and np.array_equal(sampler._told(part.page, 0)[4:], sound[:24])
+    last = len(part.page) - 5
+    assert not sampler._told(part.page, last)[-4:].any() and np.array_equal(
+        sampler._told(part.page, last)[:-4], sound[4 * last - 4 :]
+    )
+    batch = sampler.batch(draws(1, 2))
+    assert batch.rows.shape == (2, 28, 160)
+    low, high = batch.heads.mouths.amin(2), batch.heads.mouths.amax(2)
+    assert (batch.faces[..., :2] < low + 0.02).all() and (batch.faces[..., 2:] > high - 0.04).all()
+    assert (batch.faces[..., 1] < 0.1).all()  # a forehead
+    net, loss = net_of(material), PublishedLoss(Wav2LipExpert())
+    training = replace(LITTLE, adversarial_weight=0.0, sync_weight=0.03, sync_expert="published")
+    assert training.sounding and not replace(training, sync_weight=0.0).sounding
+    losses, _ = Objective(net, training, perceptual_loss("laplacian"), None, loss)(batch, False)
+    (gradient,) = torch.autograd.grad(losses["sync"], net.base.head[1].weight)
+    assert float(losses["sync"].detach()) > 0 and gradient.abs().sum() > 0
+    monkeypatch.setenv("LIKENESS_ASSETS", str(tmp_path))
+    with pytest.raises(MissingAsset, match=r"lipsync_expert\.pth"):
+        _sync(training)
 
 
 def test_the_trial_is_of_people_who_were_left_out(material, monkeypatch):

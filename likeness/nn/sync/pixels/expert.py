@@ -25,14 +25,13 @@ from likeness.audio import ROWS_PER_FRAME
 from likeness.errors import BadInput
 from likeness.nn.hyper.hearing import HEARABLE, normalised, picture
 from likeness.nn.sync.judge import Judge
+from likeness.nn.sync.pixels.towers import FRAMES, lip_tower_128, sound_tower
 from likeness.speech import RECIPES
 
 SIDE = 128
 """Of the crops that it is given."""
 TOP = 52
 """Their first row that it looks at: from just below the nose down."""
-FRAMES = 5
-"""Of a window."""
 CONTRAST_FLOOR = 0.02  # of a picture: what is plain must not be blown up
 CHUNK = 64  # pictures that are looked at at a time where nothing is learned
 
@@ -122,7 +121,7 @@ class Expert(Judge):
         super().__init__(FRAMES, settings.preset == "paper")
         self.settings = settings
         if settings.preset == "paper":
-            self.of_lips, self.of_sound = _paper_lips(), _paper_sound()
+            self.of_lips, self.of_sound = lip_tower_128(), sound_tower()
         else:
             self.of_picture = _pictures(settings)
             self.of_lips = _perceptron(FRAMES * settings.code, settings)
@@ -207,47 +206,4 @@ def _perceptron(inputs: int, settings: Settings) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(inputs, width), nn.GELU(), nn.Dropout(drop),
         nn.Linear(width, width), nn.GELU(), nn.Dropout(drop), nn.Linear(width, settings.dim),
-    )  # fmt: skip
-
-
-class Block(nn.Module):
-    """Convolution, BatchNorm, the input added where it is residual, ReLU (as the original's)."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int = 3,
-        stride: int | tuple[int, int] = 1,
-        padding: int = 1,
-        rest: bool = False,
-    ) -> None:
-        super().__init__()
-        self.convolve = nn.Conv2d(inputs, outputs, kernel, stride, padding)
-        self.norm = nn.BatchNorm2d(outputs)
-        self.rest = rest
-
-    def forward(self, x: Float[Tensor, "n inputs height width"]) -> Float[Tensor, "n outputs lower narrower"]:
-        y = self.norm(self.convolve(x))
-        return torch.relu(y + x if self.rest else y)
-
-
-def _rest(width: int, count: int) -> list[Block]:
-    return [Block(width, width, rest=True) for _ in range(count)]
-
-
-def _paper_lips() -> nn.Sequential:
-    """15 x 64 x 128 → 32 x 64 x 128 → 64 x 62 x 63 → 128 x 31 x 32 → 256 x 16 x 16 → 512 x 8 x 8 → 512 x 4 x 4 → 512."""
-    return nn.Sequential(
-        Block(3 * FRAMES, 32, 7, 1, 3), Block(32, 64, 5, (1, 2), 1), *_rest(64, 2), Block(64, 128, 3, 2), *_rest(128, 3),
-        Block(128, 256, 3, 2), *_rest(256, 2), Block(256, 512, 3, 2), *_rest(512, 2), Block(512, 512, 3, 2), *_rest(512, 2),
-        Block(512, 512, 4, 1, 0), Block(512, 512, 1, 1, 0), nn.Flatten(),
-    )  # fmt: skip
-
-
-def _paper_sound() -> nn.Sequential:
-    """1 x 80 x 16 → 64 x 27 x 16 → 128 x 9 x 6 → 256 x 3 x 3 → 512."""
-    return nn.Sequential(
-        Block(1, 32), *_rest(32, 2), Block(32, 64, 3, (3, 1)), *_rest(64, 2), Block(64, 128, 3, 3), *_rest(128, 2),
-        Block(128, 256, 3, (3, 2)), *_rest(256, 2), Block(256, 512, 3, 1, 0), Block(512, 512, 1, 1, 0), nn.Flatten(),
     )  # fmt: skip

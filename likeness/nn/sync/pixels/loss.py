@@ -16,8 +16,11 @@ from likeness.nn.sync.pixels.expert import FRAMES, Expert
 class SyncLoss:
     """How little made faces seem to belong to their sound: -log of the probability that they do, mean over all windows.
 
-    `features` are the names of the speech features that it asks for, `id` stands for the expert's file.
+    `features` are the names of the speech features that it asks for, `around` the frames of them beyond both ends, `id`
+    stands for the expert's file.
     """
+
+    around = 0
 
     def __init__(self, expert: Expert) -> None:
         self.expert = expert.freeze()
@@ -25,11 +28,15 @@ class SyncLoss:
         self.id = expert.id
 
     def __call__(
-        self, made: Float[Tensor, "batch time 3 128 128"], features: Float[Tensor, "batch rows speech"]
+        self,
+        made: Float[Tensor, "batch time 3 128 128"],
+        features: Float[Tensor, "batch rows speech"],
+        faces: Float[Tensor, "batch time 4"] | None = None,
     ) -> Float[Tensor, ""]:
         """made: squares as `dub` cuts them, RGB 0 .. 1, stretches of 5 frames or more. features: not normalised, side by side
-        in the order of `features`; rows 4t .. 4t+3 belong to frame t. Gradients reach what the expert looks at, the rows from
-        `expert.TOP` on. Raises BadInput for too few frames, or another number of rows."""
+        in the order of `features`; rows 4t .. 4t+3 belong to frame t. faces: their boxes, which only a published expert
+        needs: the squares say enough. Gradients reach what the expert looks at, the rows from `expert.TOP` on. Raises
+        BadInput for too few frames, or another number of rows."""
         time, rows = made.shape[1], features.shape[1]
         if time < FRAMES or rows != 4 * time:
             raise BadInput(
