@@ -4,7 +4,7 @@
 
 Each video is dubbed with its own sound (the real frames are then what is wanted), with silence, and with SPEECH (what the
 hidden mouth does must then not show). Another row's lips are the references themselves, warped: what the networks add is
-the difference. difference. References are 25 frames of the same video, which flatters a short one: some are neighbours of what is made.
+the difference. References are 25 frames of the same video, which flatters a short one: some are neighbours of what is made.
 """
 
 from __future__ import annotations

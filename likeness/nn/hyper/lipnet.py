@@ -94,12 +94,14 @@ class LipNet(nn.Module):
         flat = {name: value.flatten(0, 1) for name, value in heads._asdict().items()}
         time, scale = heads.crops.shape[1], heads.crops.shape[-1] // SIDE
         mouths = flat["mouths"].detach()
-        guides = (heads.shape, drawn(mouths).unflatten(0, (-1, time))) if self.settings.shaped else (None, None)
+        sketch = drawn(mouths)
+        guides = (heads.shape, sketch.unflatten(0, (-1, time))) if self.settings.shaped else (None, None)
         small, smaller = (shrunk(flat[name], scale).unflatten(0, (-1, time)) for name in ("crops", "references"))
         base, state = self.base(small, smaller, Cues(heads.sound, *guides), state)
         if not refined:
             return Made(base, None, state)
-        pictures = self.refine(base.flatten(0, 1), self.sketch(heads), flat["references"], flat["crops"])
+        sketch = self.sketch(heads) if self.settings.refining.lines == "face" else sketch
+        pictures = self.refine(base.flatten(0, 1), sketch, flat["references"], flat["crops"])
         return Made(base, pictures.unflatten(0, (-1, time)), state)
 
     def sketch(self, heads: Heads) -> Float[Tensor, "n guides 128 128"]:
