@@ -29,7 +29,7 @@ from likeness.dub import dub
 from likeness.dub.crop import cut_out
 from likeness.dub.faces import SIDE, Faces, choose_faces
 from likeness.dub.tracks import Search
-from likeness.mesh import LIPS, LOWER_INNER_LIP, OUTER_EYE_CORNERS, UPPER_INNER_LIP
+from likeness.mesh import JAW, LIPS, LOWER_INNER_LIP, OUTER_EYE_CORNERS, UPPER_INNER_LIP
 from likeness.methods.hyperlips import load_lips
 from likeness.methods.hyperlips.dubbing import HyperLips
 from likeness.methods.hyperlips.material import shown
@@ -37,6 +37,7 @@ from likeness.nn.hyper.mouth import MOUTH
 from likeness.video import Writer, probe, read
 
 SIZE = 256  # of the squares that are compared
+EDGE = 13  # pixels to a side, by half of which the edge of a face is left out
 ROUND = 0.06  # of the square round the lips: the mouth's box
 MILLIMETRES = 1000 * SIDE
 LAGS = 4  # frames: in many videos sound and lips are not in step, and new lips are in step with the sound
@@ -94,8 +95,10 @@ def shaking(film: Film) -> float:
 
 
 def skin(points: np.ndarray) -> np.ndarray:
-    """The lower face without lips and their surroundings."""
-    face = cv2.resize(shown(torch.from_numpy(points[list(MOUTH)].astype(np.float32))), (SIZE, SIZE)) > 0.9
+    """The lower face without lips and their surroundings, and without its edge, where a neck is another colour."""
+    face = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.fillPoly(face, [np.round(SIZE * points[list(JAW)]).astype(np.int32)], (1,))
+    face = cv2.erode(face, np.ones((EDGE, EDGE), np.uint8)) > 0
     low, high = points[list(LIPS)].min(0) - ROUND, points[list(LIPS)].max(0) + ROUND
     y, x = np.mgrid[:SIZE, :SIZE] / SIZE
     return face & ~((x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1]))

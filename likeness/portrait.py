@@ -27,8 +27,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ from torch import Tensor, nn
 from likeness import speech
 from likeness.audio import Hearing
 from likeness.camera import Camera
-from likeness.clip import Motion
+from likeness.clip import Clip, Motion
 from likeness.errors import BadInput, Refused
 from likeness.files import write_atomically
 from likeness.ply import Cloud
@@ -132,6 +133,11 @@ class Portrait(nn.Module, ABC):
             f"a portrait of {self.method.replace('_', '-')} has no attention to show. Train one with talking-gaussian, or "
             "radnerf or geneface by a preset other than geneface's paper."
         )
+
+    def measured_on(self, clip: Clip, frames: Int[np.ndarray, " time"]) -> tuple[Portrait, str]:
+        """The portrait as it is measured on frames of the person that it has not seen, and what it is then given of their
+        pictures: nothing, but by a method that makes a part of a picture anew."""
+        return self, ""
 
     def on(self, stage: Stage) -> Portrait:
         """The same person on another stage; what was learned is shared, and this portrait stays where it is. Raises BadInput

@@ -44,6 +44,7 @@ def evaluate(
     """
     size, frames = portrait.stage.camera.size[0], judged(clip)
     must_fit(portrait, clip)
+    portrait, given = portrait.measured_on(clip, frames)
     rows = {row.name: row for row in all_rows(portrait, clip)}
     units = errors_of(action_units, [*rows, "real"], len(frames))
     quick = speed(portrait, clip)  # first: nothing that is held later counts as its memory
@@ -60,6 +61,7 @@ def evaluate(
     return Evaluation(
         method=portrait.method,
         size=size,
+        given=given,
         frames=[int(t) for t in frames],
         split={"train": ranges(clip.train), "test": ranges(frames)},
         silence=quiet,

@@ -113,6 +113,9 @@ class Evaluation:
     """By row: lip opening in its pictures, pixels; None where no face was found."""
     sync: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By row, where SyncNet has judged: over how many `frames`, and how many windows fit best at each of the `offsets`."""
+    given: str = ""
+    """What the portrait got of the held-out pictures themselves, if anything: with it, figures of whole frames and of the upper
+    face say nothing."""
     sources: dict[str, dict[str, float]] = field(default_factory=dict)
     """What else could speak for the portrait, as lips alone: see `likeness.evaluate.sources`."""
     setting: str = "self-reconstruction"

@@ -73,6 +73,8 @@ def _lines(found: Evaluation) -> list[str]:
         more += [f"{speed['peak_mb']:.0f} MB at most"] if "peak_mb" in speed else []
         drawn = f"{speed['render_fps']:.0f} frames/s rendered, {speed['picture_fps']:.0f} with torso and background"
         lines.append(", ".join([drawn, *more]))
+    if found.given:
+        lines.append(f"given of the held-out frames: {found.given}")
     for name, said in found.sources.items():
         chosen = " (chosen)" if said["chosen"] else ""
         lines.append(

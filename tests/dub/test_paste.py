@@ -90,6 +90,22 @@ def test_a_cast_is_taken_away_by_a_ring_of_skin_without_the_lips():
     assert np.array_equal(matched(new, old, np.zeros_like(ring)), new)
 
 
+def test_light_from_one_side_is_matched_and_the_mouth_keeps_its_own():
+    """A slow slope of brightness goes; what is in the mouth stays what was made, but for the same slope."""
+    size = 128
+    points = (face(size), face(size))
+    ring = skin_ring(points, size)
+    random = np.random.default_rng(0).normal(0, 0.03, (size, size, 3)).astype(np.float32)
+    old = np.clip(0.5 + random, 0, 1)
+    new = np.clip(old + np.linspace(-0.12, 0.12, size, dtype=np.float32)[None, :, None], 0, 1)
+    lips = np.zeros((size, size), np.uint8)
+    cv2.fillPoly(lips, [np.round(points[0][list(INNER_LIPS)]).astype(int)], (1,))
+    old[lips > 0], new[lips > 0] = 0.9, 0.2
+    back = matched(new, old, ring)
+    assert np.abs(back - old)[ring].mean() < 0.4 * np.abs(new - old)[ring].mean()
+    assert np.abs(back - new)[lips > 0].mean() < 0.1
+
+
 def test_detail_stays_on_skin_and_goes_where_something_new_is():
     old = np.full((128, 128, 3), 0.5, np.float32)
     new = old + 0.01

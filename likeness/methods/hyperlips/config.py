@@ -34,8 +34,9 @@ class Training:
     """Of L1 round the mouth, over the rest."""
     steady_weight: float = 0.5
     """Of the difference from frame to frame, against trembling."""
-    texture_weight: float = 1.0
-    """Of the difference in how much fine detail there is."""
+    texture_weight: float = 0.3
+    """Of the difference in how much fine detail there is, in the second stage. In the first it keeps pictures from coming near
+    to the real ones; 1 does so in the second."""
     adversarial_weight: float = 0.0
     """Of the discriminators."""
     sync_weight: float = 0.0
@@ -69,7 +70,7 @@ class Config:
             raise ValueError(f"size is {self.size}; this method renders at 256 or 512")
 
 
-TUNING = Training(base_steps=600, refine_steps=300, rate=4e-4)
+TUNING = Training(base_steps=600, refine_steps=200, rate=4e-4)
 """On one clip, from what was learned over many people."""
 PRESETS = ("fast", "standard", "paper")
 PAPER = Training(

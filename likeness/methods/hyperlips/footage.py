@@ -43,10 +43,10 @@ class Footage:
         return len(self.ends)
 
     @staticmethod
-    def of(clip: Clip, size: int, bank: int) -> Footage:
-        """The frames of a clip's performance (`clip.take`), of which `bank` are references, spread evenly over the opening of
-        the mouth. Raises BadInput where a frame cannot be read."""
-        frames = clip.take
+    def of(clip: Clip, size: int, bank: int, frames: Int[np.ndarray, " time"] | None = None) -> Footage:
+        """The frames of a clip's performance (`clip.take`, or these), of which `bank` are references, spread evenly over the
+        opening of the mouth. Raises BadInput where a frame cannot be read."""
+        frames = clip.take if frames is None else frames
         points = clip.pixels[torch.from_numpy(frames)].float() * (size / clip.camera.size[0])
         squares = np.array([square(face) for face in points.double().numpy()])
         squares[:, 3] = np.unwrap(squares[:, 3])

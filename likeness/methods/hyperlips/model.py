@@ -8,6 +8,7 @@ does not show it: a pose asks for the frame that is nearest to it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,12 +16,12 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from likeness.audio import Hearing
 from likeness.camera import Camera, to_camera
-from likeness.clip import Motion
+from likeness.clip import Clip, Motion
 from likeness.dub.crop import cut_out
 from likeness.dub.paste import paste
 from likeness.methods.hyperlips.config import Config, restored
@@ -95,6 +96,13 @@ class Model(Performer):
             pictures.append(self._seen(picture))
         rgb = torch.from_numpy(np.stack(pictures)).float() / 255
         return Layer(rgb, torch.ones(rgb.shape[:3])), state
+
+    def measured_on(self, clip: Clip, frames: Int[np.ndarray, " time"]) -> tuple[Model, str]:
+        """With these frames as its video; what is known of the person, references too, stays that of its own."""
+        other = copy(self)
+        other._person, other._bank = self._person, self._bank
+        other.footage = Footage.of(clip, self.camera.size[0], 1, frames)
+        return other, "all but the lower face, whose lips it makes, as in its paper"
 
     def nearest(self, pose: Float[Tensor, "time 4 4"]) -> list[int]:
         """The frames of the footage in which the head lies most like this."""

@@ -52,7 +52,7 @@ class Objective(nn.Module):
         if weights.steady_weight:
             losses["steady"] = _weighed((mine.diff(dim=1) - theirs.diff(dim=1)).abs(), weight[:, 1:])
             total = total + weights.steady_weight * losses["steady"]
-        if weights.texture_weight:
+        if weights.texture_weight and refined:
             losses["texture"] = textures_apart(mine.flatten(0, 1), theirs.flatten(0, 1), skin)
             total = total + weights.texture_weight * losses["texture"]
         if judge is not None and weights.adversarial_weight:

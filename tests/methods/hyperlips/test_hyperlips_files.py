@@ -18,6 +18,7 @@ from likeness.errors import BadInput, Refused
 from likeness.methods.hyperlips import load_lips
 from likeness.methods.hyperlips.dubbing import HyperLips
 from likeness.nn.hyper import articulation, asset
+from likeness.nn.hyper.hearing import hearing
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.mouth import MOUTH, opening
 from likeness.speech import RECIPES
@@ -86,6 +87,21 @@ def test_other_files_are_refused(file, tmp_path, portrait_file):
         asset.load(tmp_path / "none.safetensors")
     with pytest.raises(BadInput, match="no lips for a video"):
         load_lips(portrait_file)
+
+
+@pytest.mark.parametrize("features", [("phones",), ("mel",), ("phones", "mel")])
+def test_the_ear_gets_its_own_of_all_that_is_heard(features):
+    """Columns of its features, the rows round the frame."""
+    net = LipNet(replace(small(), features=features))
+    dims = [RECIPES[name].dim for name in net.hearing.features]
+    stretch = torch.randn(40 + net.hearing.rows, sum(dims), generator=torch.Generator().manual_seed(0)) - 3
+    ears = hearing(features)
+    parts = dict(zip(net.hearing.features, stretch.split(dims, 1)))
+    own = torch.cat([parts[name] for name in features], 1)
+    first = (net.hearing.past - ears.past) * ears.rows_per_frame
+    wanted = net.hear(ears.windows(own[first:]))
+    found = net.near(net.hearing.windows(stretch))
+    assert torch.equal(found, wanted[: len(found)])
 
 
 def test_chunks_do_not_show(net):

@@ -18,7 +18,7 @@ from likeness.methods.hyperlips import _sync
 from likeness.methods.hyperlips.articulate import folds, heard, learn_articulation
 from likeness.methods.hyperlips.learn import Lesson, learn
 from likeness.methods.hyperlips.material import Judged, Material, Sampler, moved
-from likeness.methods.hyperlips.objective import Objective, deceiving, judging, mouths
+from likeness.methods.hyperlips.objective import Objective, deceiving, judging, mouths, textures_apart
 from likeness.methods.hyperlips.trial import trial
 from likeness.nn.generator.ranks import Ranks
 from likeness.nn.hyper.discriminator import BaseDiscriminator, DetailDiscriminator
@@ -121,7 +121,7 @@ def test_a_stretch_can_be_learned(material):
         objective = Objective(net, training, perceptual_loss("laplacian"))
         optimiser = torch.optim.Adam(part.parameters(), rate)
         found = []
-        for _ in range(12):
+        for _ in range(24):
             loss = objective(batches[refined], refined)[0]["loss"]
             found.append(float(loss.detach()))
             loss.backward()
@@ -198,6 +198,15 @@ def test_two_processes_learn_what_one_does(material, tmp_path):
     for name, value in whole.items():
         for part in parts:
             assert torch.allclose(value, part[name], atol=2e-4), name
+
+
+def test_a_blur_has_another_texture_and_a_shift_has_not():
+    real = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    skin = torch.ones(2, 64, 64)
+    blurred = torch.nn.functional.avg_pool2d(real, 3, 1, 1)
+    shifted = real.roll((1, 2), (2, 3))
+    apart = [float(textures_apart(made, real, skin)) for made in (blurred, shifted, real)]
+    assert apart[0] > 5 * apart[1] and apart[2] == 0
 
 
 @pytest.mark.parametrize("kind", [BaseDiscriminator, DetailDiscriminator])
