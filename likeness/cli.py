@@ -313,6 +313,8 @@ def export(
     from likeness.export import export_maps, export_networks
 
     if out.suffix.lower() == ".onnx":
+        if frame is not None or flat:
+            raise BadInput(f"{out}: --frame and --flat are of splats and maps; networks have neither. Leave them out.")
         paths, apart = export_networks(portrait, out)
         text = f"{', '.join(map(str, paths))}: as PyTorch has it to {apart:.1g}"
         _tell({"out": list(map(str, paths)), "apart": apart}, text, json)

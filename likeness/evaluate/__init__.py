@@ -44,10 +44,10 @@ def evaluate(
     """
     size, frames = portrait.stage.camera.size[0], judged(clip)
     must_fit(portrait, clip)
-    portrait, given = portrait.measured_on(clip, frames)
     rows = {row.name: row for row in all_rows(portrait, clip)}
     units = errors_of(action_units, [*rows, "real"], len(frames))
     quick = speed(portrait, clip)  # first: nothing that is held later counts as its memory
+    portrait, given = portrait.measured_on(clip, frames)
     judge = Judge(clip, frames, size, experts or Experts.in_place())
     stage = _Stage(portrait, judge)
     pictures, table = {"real": judge.real}, []

@@ -102,7 +102,7 @@ class Model(Performer):
         other = copy(self)
         other._person, other._bank = self._person, self._bank
         other.footage = Footage.of(clip, self.camera.size[0], 1, frames)
-        return other, "all but the lower face, whose lips it makes, as in its paper"
+        return other, "its pictures, in which it makes lips and lower face anew, in the colour of the old skin, as dub does"
 
     def nearest(self, pose: Float[Tensor, "time 4 4"]) -> list[int]:
         """The frames of the footage in which the head lies most like this."""

@@ -52,12 +52,9 @@ def recipes(settings: Settings) -> dict[str, str]:
 
 
 def from_dictionary(held: dict[str, Any]) -> Settings:
-    """What `dataclasses.asdict` made of Settings, also before refiners had a choice of lines. Raises BadInput for fields that
-    do not exist or are missing."""
+    """What `dataclasses.asdict` made of Settings. Raises BadInput for fields that do not exist or are missing."""
     inner = {"refining": Refining, "judging": Judging}
     kinds = {name: {f.name for f in fields(kind)} for name, kind in inner.items()}
-    if "refining" in held:
-        held = held | {"refining": {"lines": "mouth"} | held["refining"]}
     if set(held) != {f.name for f in fields(Settings)} or any(set(held[name]) != kinds[name] for name in inner):
         raise BadInput("settings that are not those of this likeness' lip networks")
     own: dict[str, Any] = {name: kind(**held[name]) for name, kind in inner.items()}

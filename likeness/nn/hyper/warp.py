@@ -31,7 +31,8 @@ def control(face: Float[Tensor, "478 2"], mouth: Float[Tensor, "mouth 2"] | None
 def brought(
     picture: Float[np.ndarray, "size size 3"], own: Float[Tensor, "control 2"], wanted: Float[Tensor, "control 2"]
 ) -> Float[np.ndarray, "size size 3"]:
-    """The picture with its points `own` moved to `wanted`, both 0..1 across it. Beyond its edge the edge is repeated."""
+    """The picture with its points `own` moved to `wanted`, both 0..1 across it. Beyond its edge the edge is repeated. Cubic:
+    skin stays sharper; what that overshoots is cut off."""
     size = picture.shape[0]
     field = _field(wanted.double().numpy(), (own - wanted).double().numpy())
     # Lattice points lie on the edges of cells: sampled at the middles of pixels.
@@ -40,7 +41,8 @@ def brought(
     moved = cv2.remap(field.astype(np.float32), x, y, cv2.INTER_LINEAR)
     place = (np.arange(size, dtype=np.float32) + 0.5) / size
     where_x, where_y = place[None] + moved[..., 0], place[:, None] + moved[..., 1]
-    return cv2.remap(picture, where_x * size - 0.5, where_y * size - 0.5, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    at_x, at_y = where_x * size - 0.5, where_y * size - 0.5
+    return cv2.remap(picture, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).clip(0, 1)
 
 
 def _field(points: Float[np.ndarray, "k 2"], shifts: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "rows columns 2"]:

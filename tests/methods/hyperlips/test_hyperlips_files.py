@@ -11,10 +11,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from likeness import cli
+from likeness import cli, methods
 from likeness.album import Album
 from likeness.dub.lips import Crops, Lips, Said
 from likeness.errors import BadInput, Refused
+from likeness.evaluate.rows import judged
 from likeness.methods.hyperlips import load_lips
 from likeness.methods.hyperlips.dubbing import HyperLips
 from likeness.nn.hyper import articulation, asset
@@ -139,6 +140,21 @@ def test_in_silence_the_mouth_rests_as_the_person_does(net, monkeypatch):
     silent = opening(asked[0])
     assert (silent - opening(rest[:, list(MOUTH)])).abs().max() < 0.01
     assert not torch.allclose(asked[0], asked[1], atol=1e-3)
+
+
+def test_a_portrait_is_measured_in_pictures_that_it_has_not_seen(portrait_files, clip):
+    """The frame that is asked for, with all but the lower face as it is; references and person stay those of its own video."""
+    portrait, frames = methods.load(portrait_files["hyperlips"]), judged(clip)[:3]
+    own = len(portrait.footage)
+    other, given = portrait.measured_on(clip, frames)
+    motion = clip.motion[torch.from_numpy(frames)]
+    assert given and len(portrait.footage) == own and other.nearest(motion.pose) == [0, 1, 2]
+    assert other._bank is portrait._bank and other._person is portrait._person
+    rgb = other.render(other.follow(motion), motion)[0].rgb
+    size = rgb.shape[1]
+    real = torch.from_numpy(np.stack([clip.image(int(t), size) for t in frames])).float() / 255
+    nose = round(float(clip.pixels[int(frames[0]), 2, 1]) * size / clip.camera.size[0]) - 4  # above the nose's base
+    assert (rgb - real)[:, :nose].abs().mean() < 0.01 < (rgb - real)[:, nose:].abs().amax()
 
 
 def test_a_bank_without_a_face_is_said(net):

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 
 from likeness.dub.lips import Crops, Said
-from likeness.methods.hyperlips.config import restored
 from likeness.methods.hyperlips.dubbing import HyperLips
 from likeness.methods.hyperlips.material import Batch
 from likeness.methods.hyperlips.objective import Objective
-from likeness.nn.hyper import asset
 from likeness.nn.hyper.lipnet import Heads, LipNet
 from likeness.nn.hyper.mouth import MOUTH
 from likeness.nn.hyper.settings import Settings, preset
 from likeness.nn.hyper.sketch import UPPER
 from likeness.nn.perceptual import perceptual_loss
-from tests.methods.hyperlips.school import LITTLE, small
+from tests.methods.hyperlips.school import LITTLE
 from tests.nn.hyper.faces import faces, people
 
 
@@ -65,7 +60,8 @@ def test_the_mouth_that_is_hidden_has_no_influence_on_the_lines():
     net = net_of(paper())
     lips, found = HyperLips(net), looked_at(net)
     bank = Crops(torch.rand(5, 128, 128, 3), 128 * faces(np.array([0.0, 3, 6, 9, 12]), np.zeros(5)))
-    words = Said(torch.randn(2, net.hearing.rows, 80) - 3, torch.zeros(80), torch.ones(80), torch.ones(2))
+    dim = sum(RECIPES[name].dim for name in net.hearing.features)
+    words = Said(torch.randn(2, net.hearing.rows, dim) - 3, torch.zeros(dim), torch.ones(dim), torch.ones(2))
     image, other = torch.rand(2, 128, 128, 3), torch.rand(2, 128, 128, 3)
     other[:, :52] = image[:, :52]
     shut, wide = (128 * faces(np.full(2, mm), np.zeros(2)) for mm in (1.0, 11.0))
@@ -73,30 +69,3 @@ def test_the_mouth_that_is_hidden_has_no_influence_on_the_lines():
     raised[:, list(UPPER)] -= 2
     made = [lips(Crops(*seen), bank, words, None)[0] for seen in ((image, shut), (other, wide), (image, raised))]
     assert torch.equal(found[0], found[1]) and torch.equal(made[0], made[1]) and not torch.equal(found[0], found[2])
-
-
-def test_files_from_before_there_were_lines_load_bit_for_bit(tmp_path):
-    net, path = net_of(small()), tmp_path / "lips.safetensors"
-    asset.save(path, net, {"people": 4})
-    with safe_open(path, framework="pt") as held:
-        header = json.loads(held.metadata()["likeness"])
-    assert header["settings"]["refining"].pop("lines") == "mouth"
-    older = tmp_path / "older.safetensors"
-    save_file(load_file(path), older, {"likeness": json.dumps(header)})
-    again = asset.load(older)
-    assert again.settings == net.settings
-    assert all(torch.equal(value, again.state_dict()[name]) for name, value in net.state_dict().items())
-
-
-def test_a_portraits_settings_from_before_are_restored():
-    from dataclasses import asdict
-
-    from likeness.methods.hyperlips import preset as config
-
-    for name in ("fast", "paper"):
-        held = json.loads(json.dumps(asdict(config(name))))
-        held["networks"]["refining"].pop("lines")
-        held["training"].pop("sync_expert")
-        again = restored(held)
-        assert again.networks.refining.lines == "mouth" and again.training.sync_expert == "own"
-        assert replace(again, networks=replace(again.networks, refining=config(name).networks.refining)) == config(name)

@@ -18,7 +18,7 @@ from likeness.nn.hyper.lipnet import Heads, LipNet
 from likeness.nn.hyper.mouth import MOUTH
 from likeness.nn.hyper.refiner import shrunk
 from likeness.nn.hyper.settings import SHAPE, SIDE, Settings
-from likeness.nn.hyper.sketch import drawn
+from likeness.nn.hyper.sketch import UPPER, drawn
 from tests.nn.hyper.faces import faces
 from tests.takes import little
 
@@ -43,8 +43,9 @@ def heads(net: LipNet, seed: int = 0) -> Heads:
     draw = torch.Generator().manual_seed(seed)
     crops, references = (torch.rand(1, FRAMES, 3, net.size, net.size, generator=draw) for _ in range(2))
     sound = torch.randn(1, FRAMES, net.settings.columns, 20, generator=draw)
-    mouths = faces(np.linspace(0, 15, FRAMES), np.linspace(-0.1, 0.1, FRAMES))[None, :, list(MOUTH)]
-    return Heads(crops, references, sound, torch.randn(1, FRAMES, SHAPE, generator=draw), mouths)
+    points = faces(np.linspace(0, 15, FRAMES), np.linspace(-0.1, 0.1, FRAMES))[None]
+    shape = torch.randn(1, FRAMES, SHAPE, generator=draw)
+    return Heads(crops, references, sound, shape, points[:, :, list(MOUTH)], points[:, :, list(UPPER)])
 
 
 @pytest.fixture(scope="module", params=["fast", "paper"])
@@ -94,7 +95,7 @@ def test_a_scene_is_what_pytorch_makes_of_it(made):
         assert np.abs(left - right.numpy()).max() < CLOSE
     given = {
         "base": faces,
-        "sketch": drawn(scene.mouths[0]).numpy(),
+        "sketch": net.sketch(scene).numpy(),
         "reference": scene.references[0].numpy(),
         "crop": scene.crops[0].numpy(),
     }
