@@ -129,9 +129,7 @@ def describe(net: LipNet, stage: Literal[1, 2]) -> dict[str, str]:
     picture = "RGB 0..1, channels first, the face upright in its square (docs/dub.md)"
     turned = ", brought to where skull and mouth are to be (likeness.nn.hyper.warp)" if settings.warped else ""
     small = "" if size == SIDE else f", {size} pixels shrunk to {SIDE} by means of squares"
-    guide = (
-        f"0..1: lips, inside of the mouth, line of the jaw as they are to be (likeness.nn.hyper.sketch.drawn), {SIDE} pixels"
-    )
+    guide = f"0..1: lips, inside of the mouth, line of the jaw as wanted (likeness.nn.hyper.sketch.drawn), {SIDE} pixels"
     lines = f"0 or 1: white lines of the whole face, in {GUIDES} alike channels (likeness.nn.hyper.sketch.lined), {SIDE} pixels"
     if stage == 1:
         inputs = {
