@@ -62,24 +62,25 @@ class Patient(Identity):
         return faces.images, state
 
 
-def kept(steps: Iterator, between: tuple[int, int]) -> int:
-    """Bytes more in memory after step between[1] than after step between[0]."""
+def kept(steps: Iterator, at: tuple[int, ...]) -> list[int]:
+    """Bytes more in memory after each of these steps than after the one before."""
     sizes = []
     tracemalloc.start()
     try:
         for k, _ in enumerate(steps):
-            if k in between:
+            if k in at:
                 gc.collect()
                 sizes.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    return sizes[1] - sizes[0]
+    return np.diff(sizes).tolist()
 
 
 def test_looking_for_faces_keeps_a_few_bytes_a_frame(take, tmp_path):
     video = Drawn(small(take), 120)
     with Search(tmp_path, FPS) as search:
-        assert kept(map(search.add, video.forwards()), (20, 115)) < 95 * 1000
+        # the smaller of two equal stretches: a table of the interpreter's that happens to double is in one of them
+        assert min(kept(map(search.add, video.forwards()), (20, 67, 114))) < 47 * 1000
         found = search.found()
     faces = choose_faces(found, FPS)
     assert video.most <= 2 and (faces.rows >= 0).mean() > 0.9
@@ -98,6 +99,6 @@ def test_new_lips_for_ten_times_the_video_hold_no_more_pictures(tmp_path):
         faces = Faces(np.zeros(length, int), place.repeat(length, 0), np.zeros(length, int), np.ones(length), points)
         scene = Scene(video, faces, Timing(length, FPS, length / FPS), lips, listening, Blend(), "pass")
         frames = chain(synthesise(scene), repeat(None, 240 - length))
-        assert kept(frames, (20, 230)) < 8 * images[0].size  # for 210 frames; how many wait at a moment differs
+        assert sum(kept(frames, (20, 230))) < 8 * images[0].size  # for 210 frames; how many wait at a moment differs
         most.append(video.most)
     assert max(most) <= HELD_AT_MOST and video.held == 0

@@ -87,7 +87,7 @@ def made(videos, tmp_path_factory) -> tuple[Path, dict]:
 
     def kill() -> None:
         for _ in range(2):
-            if until(lambda: pids(corpus) - set(killed), 30):
+            if until(lambda: pids(corpus) - set(killed)):
                 pid = next(iter(pids(corpus) - set(killed)))
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

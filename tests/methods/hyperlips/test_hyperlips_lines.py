@@ -16,6 +16,7 @@ from likeness.nn.hyper.mouth import MOUTH
 from likeness.nn.hyper.settings import Settings, preset
 from likeness.nn.hyper.sketch import UPPER
 from likeness.nn.perceptual import perceptual_loss
+from likeness.speech import RECIPES
 from tests.methods.hyperlips.school import LITTLE
 from tests.nn.hyper.faces import faces, people
 

@@ -90,7 +90,16 @@ def test_a_bank_gives_what_is_alike_and_open_enough(mouth):
     assert [chosen(open_mm, 0.0) for open_mm in (0.0, 5.0, 10.0)] == [0, 1, 2]
     assert chosen(5.0, 0.3) == 3
     assert chosen(7.5, 0.0) == 2  # between both: a warp can close a mouth, not open it
-    assert chosen(5.6, 0.0, before=2) == 2 and chosen(0.0, 0.0, before=2) == 0  # a little better does not change it
+    shutting = np.linspace(
+        10, 0, 101
+    )  # a little better does not change it, much better does: each stays longer than it is best
+    alone, before, kept = [chosen(open_mm, 0.0) for open_mm in shutting], 2, []
+    for open_mm in shutting:
+        kept.append(before := chosen(open_mm, 0.0, before))
+    assert alone[0] == kept[0] == 2 and alone[-1] == kept[-1] == 0
+    for left in (2, 1):
+        longer = sum(k >= left for k in kept) - sum(k >= left for k in alone)
+        assert 3 <= longer <= 20  # by .3 to 2 mm
 
 
 def test_sketches_show_lips_inside_and_jaw_where_the_points_are():
