@@ -1,10 +1,11 @@
 """New lips for videos of people that the networks never saw: how near to the real ones, how steady, how closed in silence.
 
-    python -m benchmarks.dubbing LIPS VIDEO... --speech SPEECH [--seconds 5] [--name NAME] [--keep FOLDER]
+    python -m benchmarks.dubbing LIPS VIDEO... --speech SPEECH [--sync EXPERT] [--seconds 5] [--name NAME] [--keep FOLDER]
 
 Each video is dubbed with its own sound (the real frames are then what is wanted), with silence, and with SPEECH (what the
 hidden mouth does must then not show). Another row's lips are the references themselves, warped: what the networks add is
 the difference. References are 25 frames of the same video, which flatters a short one: some are neighbours of what is made.
+With a sync expert (`likeness pretrain sync`), whether lips and sound belong together, of real, new and mismatched lips.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ import torch
 from torch import nn
 
 from benchmarks.machine import machine
-from likeness import audio
+from likeness import audio, speech
+from likeness.audio import FPS
+from likeness.displacement import displacement
 from likeness.dub import dub
 from likeness.dub.crop import cut_out
 from likeness.dub.faces import SIDE, Faces, choose_faces
@@ -34,6 +37,11 @@ from likeness.methods.hyperlips import load_lips
 from likeness.methods.hyperlips.dubbing import HyperLips
 from likeness.methods.hyperlips.material import shown
 from likeness.nn.hyper.mouth import MOUTH
+from likeness.nn.sync.asset import load as load_expert
+from likeness.nn.sync.expert import Expert
+from likeness.nn.sync.measure import Synchrony, measure
+from likeness.prepare import FOCAL_WIDE
+from likeness.prepare.tracking import track_landmarks
 from likeness.video import Writer, probe, read
 
 SIZE = 256  # of the squares that are compared
@@ -50,6 +58,11 @@ class Film:
     squares: np.ndarray
     points: np.ndarray
     seen: np.ndarray
+    pixels: np.ndarray
+    """The face mesh in the whole picture."""
+    fps: float
+    size: tuple[int, int]
+    """Of the whole picture."""
 
 
 def followed(path: Path) -> tuple[Faces, float]:
@@ -65,7 +78,7 @@ def followed(path: Path) -> tuple[Faces, float]:
 def film(path: Path, places: Faces) -> Film:
     """A video as it lies in the squares `places`."""
     own, fps = followed(path)
-    squares, points, seen = [], [], []
+    squares, points, seen, pixels = [], [], [], []
     for t, picture in enumerate(read(path, fps)):
         if t >= min(len(own), len(places)):
             break
@@ -73,8 +86,30 @@ def film(path: Path, places: Faces) -> Film:
         seen.append(there)
         place = places.place(t) if places.rows[t] >= 0 else places.place(int(np.flatnonzero(places.rows >= 0)[0]))
         squares.append(cut_out(picture.image, place, SIZE).astype(np.float32))
-        points.append(place.to_crop(own.landmarks(t), 1) if there else np.full((478, 2), np.nan))
-    return Film(np.stack(squares), np.stack(points), np.array(seen))
+        pixels.append(own.landmarks(t) if own.rows[t] >= 0 else np.full((478, 2), np.nan))
+        points.append(place.to_crop(pixels[-1], 1) if there else np.full((478, 2), np.nan))
+    info = probe(path)
+    return Film(np.stack(squares), np.stack(points), np.array(seen), np.stack(pixels), fps, (info.width, info.height))
+
+
+def in_sync(expert: Expert, film: Film, sound: np.ndarray) -> Synchrony:
+    """Lips against a sound, tracked as a corpus' are."""
+    seen = np.isfinite(film.pixels).all((1, 2))
+    camera = FOCAL_WIDE * max(film.size), (film.size[0] / 2, film.size[1] / 2)
+    motion = track_landmarks(film.pixels.astype(np.float32), seen, film.size, *camera, [(0, len(seen))])
+    moves = displacement(motion.landmarks.numpy()[seen]).moves
+    at = np.arange(0, len(seen) / film.fps, 1 / FPS) * film.fps  # the expert looks at 25 frames a second
+    flat = [np.interp(at, np.flatnonzero(seen), column) for column in moves.reshape(len(moves), -1).T]
+    features = {name: speech.extract(name, sound) for name in expert.settings.features}
+    return measure(expert, np.stack(flat, 1).reshape(len(at), -1, 3), features)
+
+
+def told_of(expert: Expert | None, name: str, film: Film, sound: np.ndarray) -> dict[str, float]:
+    """The expert's figures, nothing without it. An offset that is not clear is left out of means."""
+    if expert is None:
+        return {}
+    found = in_sync(expert, film, sound)
+    return {f"{name}_sync": found.confidence, f"{name}_sync_frames": found.frames if found.clear else float("nan")}
 
 
 def opening(film: Film) -> np.ndarray:
@@ -181,13 +216,20 @@ def cut(video: Path, out: Path, seconds: float) -> Path:
     return out
 
 
-def one(lips: HyperLips, video: Path, speech: np.ndarray, seconds: float, folder: Path) -> dict[str, Any]:
+def one(
+    lips: HyperLips, video: Path, spoken: np.ndarray, seconds: float, folder: Path, expert: Expert | None
+) -> dict[str, Any]:
     """Everything of one video."""
     source = cut(video, folder / "source.mp4", seconds)
     places, _ = followed(source)
     real = film(source, places)
-    sounds = {"own": audio.load(source), "silence": np.zeros(round(seconds * audio.RATE), np.float32), "other": speech}
+    sounds = {
+        "own": audio.load(source),
+        "silence": np.zeros(round(seconds * audio.RATE), np.float32),
+        "other": spoken[: round(seconds * audio.RATE)],
+    }
     told: dict[str, Any] = {"native_px": float(np.nanmedian(places.places[:, 2]))}
+    told |= told_of(expert, "real", real, sounds["own"]) | told_of(expert, "mismatched", real, sounds["other"])
     for name, waveform in sounds.items():
         sound = folder / f"{name}.wav"
         audio.save_wav(sound, waveform[: round(seconds * audio.RATE)], audio.RATE)
@@ -195,6 +237,8 @@ def one(lips: HyperLips, video: Path, speech: np.ndarray, seconds: float, folder
         dubbed = dub(source, sound, folder / f"{name}.mp4", lips, say=lambda _: None)
         told[f"{name}_ms_a_frame"] = 1e3 * (time.perf_counter() - began) / dubbed.frames
         made = film(dubbed.path, places)
+        if name != "silence":
+            told |= told_of(expert, name, made, waveform)
         if name == "own":
             told |= compared(made, real)
             dub(source, sound, folder / "warped.mp4", warped_alone(lips), say=lambda _: None)
@@ -220,22 +264,27 @@ def main() -> None:
     parser.add_argument("lips", type=Path)
     parser.add_argument("videos", type=Path, nargs="+")
     parser.add_argument("--speech", type=Path, required=True)
+    parser.add_argument("--sync", type=Path, help="a sync expert on landmarks that does not know these people")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--name", default="dubbing")
     parser.add_argument("--keep", type=Path, help="folder for the dubbed videos, to look at")
     given = parser.parse_args()
     lips, found = load_lips(given.lips), []
+    expert = None if given.sync is None else load_expert(given.sync)
     for number, video in enumerate(videos(given.videos), 1):
         with TemporaryDirectory() as scratch:
             folder = given.keep / video.stem if given.keep else Path(scratch)
             folder.mkdir(parents=True, exist_ok=True)
-            found.append({"number": number} | one(lips, video, audio.load(given.speech), given.seconds, folder))
+            found.append({"number": number} | one(lips, video, audio.load(given.speech), given.seconds, folder, expert))
         print(json.dumps(found[-1]), flush=True)
     keys = [key for key in found[0] if key != "number"]
-    means = {key: round(float(np.mean([row[key] for row in found])), 4) for key in keys}
-    errors = {key: round(float(np.std([row[key] for row in found], ddof=1) / len(found) ** 0.5), 4) for key in keys}
+    columns = {key: [row[key] for row in found if np.isfinite(row[key])] for key in keys}
+    means = {key: round(float(np.mean(values)), 4) for key, values in columns.items() if values}
+    errors = {
+        key: round(float(np.std(values, ddof=1) / len(values) ** 0.5), 4) for key, values in columns.items() if len(values) > 1
+    }
     told = {"machine": machine(), "seconds": given.seconds, "size": lips.size, "videos": len(found), "means": means}
-    told |= {"standard_errors": errors, "each": [{k: round(v, 4) for k, v in row.items()} for row in found]}
+    told |= {"standard_errors": errors, "each": [{k: round(v, 4) for k, v in row.items() if np.isfinite(v)} for row in found]}
     out = Path(__file__).parent / "results" / f"{given.name}.json"
     out.write_text(json.dumps(told, indent=1) + "\n")
     print(json.dumps(means, indent=1))

@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 # be woken (1000 took 1.1 times as long for a step of RAD-NeRF alone, more beside other programs). It reads this when torch
 # loads it.
 os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+# NumPy's OpenBLAS wakes its threads for the smallest systems: one of 122 equations takes .12 ms on two idle cores, .10 with
+# one thread; beside other programs 8 to 11, and .14 with one. What is large here is torch's and Numba's. It reads this when
+# NumPy is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 __all__ = ["Clip", "Portrait", "compare", "load", "prepare", "speak", "train"]
 

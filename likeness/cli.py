@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as json_format
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -401,6 +402,7 @@ def study_serve(
             f"{server.url}: {len(methods)} methods, {len(names)} videos of each. Ctrl-C ends it; answers are kept.",
             json,
         )
+        signal.signal(signal.SIGINT, lambda *_: server.end())
         try:
             server.serve_forever()
         except KeyboardInterrupt:

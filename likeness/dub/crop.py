@@ -33,7 +33,8 @@ class Place:
     def to_crop(self, points: Float[np.ndarray, "*n 2"], size: int) -> Float[np.ndarray, "*n 2"]:
         """The inverse of `to_picture`."""
         matrix = self.matrix(size)
-        return (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+        turned = matrix[:, :2]  # a similarity's inverse is its transpose over its square
+        return (points - matrix[:, 2]) @ (turned / (turned[0] @ turned[0]))
 
     def matrix(self, size: int) -> Float[np.ndarray, "2 3"]:
         """From points of the crop to points of the picture."""

@@ -74,6 +74,7 @@ class StudyServer(ThreadingHTTPServer):
         self._held: IO[str] = lock(folder / LOCK, folder, "server of this study")
         self._joining = threading.Lock()
         self._at_work, self._is_closing, self._work_changed = 0, False, threading.Condition()
+        self._is_ended = False
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             self.answers = Answers.serve(self.videos, seed)
@@ -160,6 +161,16 @@ class StudyServer(ThreadingHTTPServer):
             with self._work_changed:
                 self._at_work -= may_begin
                 self._work_changed.notify_all()
+
+    def end(self) -> None:
+        """Leave `serve_forever` by a KeyboardInterrupt, within half a second. For a signal's handler: what that raises itself
+        is lost where Python is just calling back for a weak reference, as it does for every thread that ends."""
+        self._is_ended = True
+
+    def service_actions(self) -> None:
+        """Between requests."""
+        if self._is_ended:
+            raise KeyboardInterrupt
 
     def server_close(self) -> None:
         """Stop listening, let the answers that have arrived be written, and close the study's file."""

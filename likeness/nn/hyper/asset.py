@@ -18,7 +18,7 @@ from likeness.nn.hyper.settings import Judging, Refining, Settings
 from likeness.nn.learned import Kind
 
 KIND = Kind(
-    "likeness-lips", 2, "lips of many people", "likeness pretrain hyperlips CORPUS/ FILE",
+    "likeness-lips", 3, "lips of many people", "likeness pretrain hyperlips CORPUS/ FILE",
     frozenset({"settings", "recipes", "provenance"}),
 )  # fmt: skip
 

@@ -17,8 +17,10 @@ MADE = 40
 """The first row that it makes where it does not make all: some above, so that both halves meet within what it made."""
 CODE = 64
 """Numbers that a hypernet gives for a frame's sound."""
-SHAPE = 8
-"""Numbers that say how a mouth is shaped (`likeness.nn.hyper.mouth`)."""
+SHAPE = 12
+"""Numbers that say how a mouth is shaped (`likeness.nn.hyper.mouth`). Of people left out the points of the lips lie within .21
+pixels of 128 of where these put them (root mean square over seven videos), the lips' height within .21 and their opening
+within .15. Eight numbers: .42, .86 and .55, so that lips are pursed and shut too little. Sixteen: .13, .15 and .11."""
 GUIDES = 3
 """Channels of a sketch (`likeness.nn.hyper.sketch`)."""
 Norm = Literal["batch", "group", "none"]

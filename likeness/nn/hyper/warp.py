@@ -48,20 +48,20 @@ def brought(
 def _field(points: Float[np.ndarray, "k 2"], shifts: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "rows columns 2"]:
     """The shift at every point of the lattice, that takes these values at these points."""
     count = len(points)
-    kernel = _bent(points[:, None] - points[None])
+    kernel = _bent(points, points)
     stiff = SOFT * np.eye(count)
     edge = np.column_stack([np.ones(count), points])
     system = np.block([[kernel + stiff, edge], [edge.T, np.zeros((3, 3))]])
     solved = np.linalg.solve(system, np.concatenate([shifts, np.zeros((3, 2))]))
     lattice = _lattice()
-    values = _bent(lattice[:, None] - points[None]) @ solved[:count]
+    values = _bent(lattice, points) @ solved[:count]
     values += np.column_stack([np.ones(len(lattice)), lattice]) @ solved[count:]
     return values.reshape(CELLS + 1, CELLS + 1, 2)
 
 
-def _bent(apart: Float[np.ndarray, "n m 2"]) -> Float[np.ndarray, "n m"]:
-    """r² ln r²."""
-    squared = np.einsum("nmk,nmk->nm", apart, apart)
+def _bent(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, "n m"]:
+    """r² ln r², of every point of one from every point of the other."""
+    squared = (a[:, 0, None] - b[None, :, 0]) ** 2 + (a[:, 1, None] - b[None, :, 1]) ** 2
     return squared * np.log(squared + SMALL)
 
 
