@@ -402,11 +402,13 @@ def study_serve(
             f"{server.url}: {len(methods)} methods, {len(names)} videos of each. Ctrl-C ends it; answers are kept.",
             json,
         )
-        signal.signal(signal.SIGINT, lambda *_: server.end())
+        before = signal.signal(signal.SIGINT, lambda *_: server.end())
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             _quiet(f"ended. What was found: likeness study report {folder}")
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 @study.command(name="report")

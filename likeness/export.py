@@ -65,7 +65,7 @@ def export_maps(portrait: str | os.PathLike, out: str | os.PathLike, *, frame: i
 
 def export_networks(lips: str | os.PathLike, out: str | os.PathLike) -> tuple[list[Path], float]:
     """Write both stages of HyperLips' networks, of lips.safetensors or of a portrait: A.base.onnx and A.detail.onnx for A.onnx,
-    both or none. Returns their paths, and the most by which ONNX Runtime differed from PyTorch on an example.
+    none before both are written. Returns their paths, and the most by which ONNX Runtime differed from PyTorch on an example.
 
     Raises BadInput for a place that cannot be written and what has no lips for a video, MissingAsset without the packages.
     """

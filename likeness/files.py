@@ -48,7 +48,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """`write_atomically` for files that belong together: none is moved to its place before all are written."""
+    """`write_atomically` for files that belong together: none is moved to its place before all are written. They are moved one
+    after the other, so that a failure just then can leave an old one beside a new one."""
     partials = {path: path.with_name(f".{path.name}.{os.getpid()}.partial") for path in contents}
     path = Path()
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from likeness import audio, speech
-from likeness.audio import HOP, RATE, Hearing
+from likeness.audio import HOP, RATE, ROWS_PER_FRAME, Hearing
 from likeness.errors import BadInput
 from likeness.video import FPS
 
 PIECE_FRAMES = round(600 * FPS)
+PIECE_ROWS = PIECE_FRAMES * ROWS_PER_FRAME
 CONTEXT_FRAMES = round(FPS)  # a second on both sides of a piece
 
 
@@ -48,7 +50,18 @@ class Listening:
         self.seconds: float = samples / RATE
         self.mean, self.std = statistics.mean, statistics.std
         loudness = np.concatenate(decibels)
-        self.activity: Float[Tensor, " time"] = torch.from_numpy(audio.gate_step(loudness, audio.levels(loudness))[0])
+        levels = audio.levels(loudness)
+        self.activity: Float[Tensor, " time"] = torch.from_numpy(audio.gate_step(loudness, levels)[0])
+        self._active = audio.activity_rows(loudness, levels)[0]
+
+    @cached_property
+    def spoken_mean(self) -> Float[Tensor, " dim"]:
+        """Mean over the rows in which somebody speaks, of all where nobody does: what a voice is like, whatever its pauses."""
+        active, total = self._active if self._active.any() else np.ones_like(self._active), np.zeros(self._features.shape[1])
+        for start in range(0, len(active), PIECE_ROWS):
+            rows = slice(start, start + PIECE_ROWS)
+            total += self._features[rows][active[rows]].sum(0, dtype=np.float64)
+        return torch.from_numpy(total / active.sum()).float()
 
     @property
     def frames(self) -> int:

@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from likeness.allocation import keep_freed_memory
 from likeness.errors import BadInput, Refused
 from likeness.files import lock, unwritable, write_atomically
 
@@ -44,6 +45,7 @@ class Run:
         self.folder = folder
         self.seed = seed
         self.keep_every_s = keep_every_s
+        keep_freed_memory()
         self._settings = json.dumps(settings, sort_keys=True, default=str)
         with ExitStack() as opened:
             try:

@@ -36,7 +36,7 @@ def test_pieces_equal_the_whole(sound, monkeypatch, piece, context):
     assert parts.frames == whole.frames == 110
     assert torch.allclose(parts.stretch(0, 110), whole.stretch(0, 110), atol=1e-4)
     assert torch.allclose(parts.mean, whole.mean, atol=1e-4) and torch.allclose(parts.std, whole.std, atol=1e-4)
-    assert torch.equal(parts.activity, whole.activity)
+    assert torch.equal(parts.activity, whole.activity) and torch.allclose(parts.spoken_mean, whole.spoken_mean, atol=1e-4)
 
 
 def test_it_hears_what_extracting_the_whole_sound_gives(sound):
@@ -64,6 +64,14 @@ def test_a_stretch_is_constant_in_shape_and_repeats_the_ends(heard_anyhow, data,
 @pytest.fixture(scope="module")
 def heard_anyhow(sound):
     return Listening(MEL, sound)
+
+
+def test_the_mean_while_somebody_speaks_knows_no_pauses(sound, tmp_path):
+    waveform = audio.load(sound)
+    paused = tmp_path / "paused.wav"
+    audio.save_wav(paused, np.concatenate([waveform[: 2 * RATE], np.zeros(20 * RATE, np.float32), waveform[2 * RATE :]]))
+    short, long = Listening(MEL, sound), Listening(MEL, paused)
+    assert (short.spoken_mean - long.spoken_mean).abs().mean() < 0.3 < (short.mean - long.mean).abs().mean()
 
 
 def test_silence_is_heard_as_silence(tmp_path):

@@ -167,9 +167,10 @@ def _stretches(video: Video, sound: bool) -> Iterator[Stretch]:
 
 
 def _rows(waveform: Float[np.ndarray, " samples"], first: int, rows: int) -> Float[np.ndarray, "rows 160"]:
-    """So many rows of 10 ms; silence where the sound has ended."""
-    part = waveform[first * STEP : (first + rows) * STEP]
-    return np.pad(part, (0, rows * STEP - len(part))).reshape(rows, STEP)
+    """So many rows of 10 ms; silence before the sound and where it has ended."""
+    before = min(max(0, -first), rows) * STEP
+    part = waveform[max(0, first) * STEP : max(0, first + rows) * STEP]
+    return np.pad(part, (before, rows * STEP - before - len(part))).reshape(rows, STEP)
 
 
 def make_of_clip(clip: Clip, folder: Path, sound: bool = False) -> Outcome:

@@ -31,8 +31,7 @@ class Said:
     features: Float[Tensor, "n rows dim"]
     """One window a frame, as the `Hearing` has it: rows of 10 ms, the frame begins after `past` x 4 of them."""
     mean: Float[Tensor, " dim"]
-    """Statistics of the whole sound, for normalising."""
-    std: Float[Tensor, " dim"]
+    """Over the whole sound, while somebody speaks."""
     activity: Float[Tensor, " n"]
     """1 where somebody speaks, 0 in silence, gliding between."""
 

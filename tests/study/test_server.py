@@ -310,6 +310,13 @@ def test_a_killed_server_loses_nothing(folder):
     assert answers.seed == 5 and len(answers.given()) == 5
 
 
+def test_a_server_can_be_ended_where_nothing_may_be_raised(folder):
+    with StudyServer(folder, say=lambda _: None) as server:
+        threading.Timer(0.1, server.end).start()
+        with pytest.raises(KeyboardInterrupt):
+            server.serve_forever(poll_interval=0.05)
+
+
 def test_a_disk_that_is_full_is_said_and_what_was_saved_stays(server, visitor):
     visitor.begin()
     assert visitor.answer(RATING, 0, "sync", "4").status == 200

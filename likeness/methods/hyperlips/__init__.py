@@ -71,7 +71,7 @@ def train(
     distance = perceptual_loss("auto")  # what is wrong with its weights is said now, too
     sync = _sync(config.training)
     told = {**asdict(config), **clip.identity, "perceptual": distance.name, **origin_of(generic), "begun": _mark(begun)}
-    told["sync"] = sync and sync.id
+    told |= {"sync": sync and sync.id, "lips": asset.KIND.version}
     run_folder = out.with_name(out.name + ".run")
     with Run(run_folder, told, config.seed) as run, joined() as ranks:
         torch.manual_seed(config.seed)
@@ -111,7 +111,7 @@ def pretrain(corpus: Corpus, out: Path, preset: str = "fast", seed: int = 0) -> 
                 f"{ranks.count} processes cannot share {training.lanes} lanes evenly: take a number that divides it."
             )
         told: dict[str, Any] = {"settings": asdict(settings), "training": asdict(training), "perceptual": distance.name}
-        told["sync"] = sync and sync.id
+        told |= {"sync": sync and sync.id, "lips": asset.KIND.version}
         run = held.enter_context(Run(folder, told | {"corpus": corpus.recipes}, seed)) if ranks.first else None
         if ranks.first:
             Album.of_corpus(corpus, folder / "album", sound=training.sounding)

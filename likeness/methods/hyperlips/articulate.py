@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from likeness.methods.hyperlips.material import Part
-from likeness.nn.hyper.articulation import EARS, FEATURES, Articulation
+from likeness.nn.hyper.articulation import EARS, FEATURES, Articulation, spoken_mean
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.mouth import Mouth
 from likeness.nn.hyper.settings import SHAPE
@@ -22,7 +22,7 @@ FORETOLD = 3  # numbers of the shape whose figures are told: those behind them s
 LARGEST = 2.0  # gain: beyond, noise is what grows
 FOLDS = 3
 Heard = tuple[Float[Tensor, "_ rows dim"], Float[Tensor, " dim"]]
-"""Windows of a page, and the mean of its sound."""
+"""Windows of a page, and the mean of its sound while somebody speaks."""
 
 
 def learn_articulation(net: LipNet, groups: list[list[Part]], judged: list[list[Part]]) -> dict[str, float]:
@@ -79,7 +79,7 @@ def heard(part: Part, every: int = 1) -> Heard:
     """What the articulation hears of every so manyth frame of a page."""
     rows = torch.from_numpy(np.concatenate([part.page.features(name) for name in FEATURES], 1))
     windows = EARS.windows(EARS.window(rows, 0, len(part.shape)))
-    return windows[::every], rows.mean(0)
+    return windows[::every], spoken_mean(rows)
 
 
 Shapes = Float[Tensor, "n shape"]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from likeness.nn.hyper.asset import from_dictionary
 from likeness.nn.hyper.settings import Settings
 from likeness.nn.hyper.settings import preset as networks
+from likeness.nn.sync.pixels.towers import FRAMES
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Training:
     sync_expert: Literal["own", "published"] = "own"
     """own: the one that the user pretrained, on pixels; published: Wav2Lip's, whose weights the user puts in place (not for
     commercial use)."""
+
+    def __post_init__(self) -> None:
+        if self.sync_expert not in ("own", "published"):
+            raise ValueError(f"sync_expert is {self.sync_expert!r}; it is own or published")
+        if self.sync_weight and self.time < FRAMES:
+            raise ValueError(f"a sync expert looks at {FRAMES} frames: time is {self.time} and must be as many at least")
 
     @property
     def sounding(self) -> bool:

@@ -41,6 +41,10 @@ from likeness.rig import LIP_COEFFICIENTS
 
 METRES = 0.5
 """A turn of so many radians counts as much as a metre, where poses are compared."""
+GIVEN = (
+    "its pictures, in which it makes lips and lower face anew, as dub does: within the outline, in the colour and, where they "
+    "resemble each other, with the finest detail of the old skin"
+)
 GOES_ON = 2  # frames of the video between two that are shown, up to which the memory goes on
 
 
@@ -102,7 +106,7 @@ class Model(Performer):
         other = copy(self)
         other._person, other._bank = self._person, self._bank
         other.footage = Footage.of(clip, self.camera.size[0], 1, frames)
-        return other, "its pictures, in which it makes lips and lower face anew, in the colour of the old skin, as dub does"
+        return other, GIVEN
 
     def nearest(self, pose: Float[Tensor, "time 4 4"]) -> list[int]:
         """The frames of the footage in which the head lies most like this."""

@@ -7,11 +7,13 @@ less than life; `gain` gives back what it lacks, as far as a number can be foret
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from likeness.audio import ROWS_PER_FRAME, Hearing
+from likeness.audio import ROWS_PER_FRAME, Hearing, activity_rows, levels
 from likeness.nn.hyper.settings import SHAPE
 from likeness.nn.regression import Regression, tapered
 from likeness.phones import PHONES
@@ -42,8 +44,8 @@ class Articulation(Regression):
         self.register_buffer("gain", torch.ones(SHAPE))
 
     def forward(self, windows: Float[Tensor, "n rows dim"], mean: Float[Tensor, " dim"]) -> Float[Tensor, "n shape"]:
-        """Shapes as they are expected, without the gain. `windows` of `PAST` frames before and `FUTURE` behind, `mean` of the
-        whole sound: how loud it is and how its voice is coloured is taken out by it."""
+        """Shapes as they are expected, without the gain. `windows` of `PAST` frames before and `FUTURE` behind; `mean` over the
+        rows of the whole sound in which somebody speaks (`spoken_mean`): how loud and how coloured a voice is, is taken out."""
         return self.answered(self._compared(windows, mean))
 
     def spoken(self, windows: Float[Tensor, "n rows dim"], mean: Float[Tensor, " dim"]) -> Float[Tensor, "n shape"]:
@@ -71,6 +73,17 @@ class Articulation(Regression):
         """Means over each frame's rows; phones as probabilities."""
         mel, phones = windows.split([BANDS, len(PHONES)], -1)
         return torch.cat([mel, probabilities(phones)], -1).unflatten(1, (-1, ROWS_PER_FRAME)).mean(2)
+
+
+def spoken_mean(rows: Float[Tensor, "rows dim"]) -> Float[Tensor, " dim"]:
+    """Mean of the rows of a sound, `FEATURES` side by side, in which somebody speaks; of all where nobody does.
+
+    With pauses in it, a mean says that the voice is quiet: 2 s of silence behind 8 s of speech moved the first number of all
+    shapes by half of its spread.
+    """
+    decibels = (10 / math.log(10) * rows[:, :BANDS].logsumexp(1)).numpy()
+    active = torch.from_numpy(activity_rows(decibels, levels(decibels))[0])
+    return (rows[active] if active.any() else rows).mean(0)
 
 
 EARS = Hearing(FEATURES, PAST, FUTURE)

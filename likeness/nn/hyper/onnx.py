@@ -21,12 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from likeness.errors import MissingAsset, Refused
-from likeness.nn.hyper.asset import recipes
 from likeness.nn.hyper.cues import Cues
 from likeness.nn.hyper.hearing import LOUDEST, PEAK, hearing
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.settings import GUIDES, KEPT, MADE, PRESETS, SHAPE, SIDE
-from likeness.speech import FLOOR
+from likeness.speech import FLOOR, recipe_id
 
 OPSET = 18
 BATCH = 2  # frames of the example that stage 2 is traced with: one alone would become a fixed size
@@ -130,7 +129,7 @@ def describe(net: LipNet, stage: Literal[1, 2]) -> dict[str, str]:
     turned = ", brought to where skull and mouth are to be (likeness.nn.hyper.warp)" if settings.warped else ""
     small = "" if size == SIDE else f", {size} pixels shrunk to {SIDE} by means of squares"
     guide = f"0..1: lips, inside of the mouth, line of the jaw as wanted (likeness.nn.hyper.sketch.drawn), {SIDE} pixels"
-    lines = f"0 or 1: white lines of the whole face, in {GUIDES} alike channels (likeness.nn.hyper.sketch.lined), {SIDE} pixels"
+    lines = f"0..1: white lines of the whole face, in {GUIDES} alike channels (likeness.nn.hyper.sketch.lined), {SIDE} pixels"
     if stage == 1:
         inputs = {
             "crop": f"the frame{small}; {picture}; rows from {KEPT} on are not looked at",
@@ -158,7 +157,7 @@ def describe(net: LipNet, stage: Literal[1, 2]) -> dict[str, str]:
         "preset": next((name for name, known in PRESETS.items() if known == settings), "none by name"),
         "size": str(size),
         "features": ",".join(settings.features),
-        "recipes": json.dumps(recipes(settings)),
+        "recipes": json.dumps({name: recipe_id(name) for name in settings.features}),
         "settings": json.dumps(asdict(settings)),
         "inputs": json.dumps({name: text for name, text in inputs.items() if name not in left_out}, ensure_ascii=False),
         "outputs": json.dumps({name: text for name, text in outputs.items() if name not in left_out}),

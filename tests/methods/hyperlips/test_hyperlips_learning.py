@@ -21,6 +21,7 @@ from likeness.methods.hyperlips.material import Judged, Material, Sampler, moved
 from likeness.methods.hyperlips.objective import Objective, deceiving, judging, mouths, textures_apart
 from likeness.methods.hyperlips.trial import trial
 from likeness.nn.generator.ranks import Ranks
+from likeness.nn.hyper.articulation import FEATURES, spoken_mean
 from likeness.nn.hyper.discriminator import BaseDiscriminator, DetailDiscriminator
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.settings import KEPT, preset
@@ -255,6 +256,16 @@ def test_how_loud_a_voice_is_does_not_open_the_mouth(material):
     assert torch.allclose(net.articulation(windows + louder, mean + louder), net.articulation(windows, mean), atol=1e-3)
 
 
+def test_pauses_do_not_make_a_voice_quiet(material):
+    """Neither digital silence nor a room's noise, whatever there is of it; of silence alone the mean is that of silence."""
+    page = material.of("train")[0][0].page
+    rows = torch.from_numpy(np.concatenate([page.features(name) for name in FEATURES], 1))
+    noise = rows.amin() + 0.1 * torch.rand(len(rows), rows.shape[1], generator=torch.Generator().manual_seed(0))
+    for pause in (rows.amin().expand(3 * len(rows), rows.shape[1]), noise):
+        assert (spoken_mean(torch.cat([rows, pause])) - spoken_mean(rows)).abs().mean() < 0.1
+    assert torch.allclose(spoken_mean(noise), noise.mean(0), atol=0.1)
+
+
 def test_a_published_judge_hears_the_sound_round_a_stretch_and_sees_the_faces_box(material, monkeypatch, tmp_path):
     """Silence beyond a page; boxes of whole faces, moved as their pictures are."""
     part = material.of("train")[0][0]
@@ -272,11 +283,19 @@ def test_a_published_judge_hears_the_sound_round_a_stretch_and_sees_the_faces_bo
     assert (batch.faces[..., :2] < low + 0.02).all() and (batch.faces[..., 2:] > high - 0.04).all()
     assert (batch.faces[..., 1] < 0.1).all()  # a forehead
     net, loss = net_of(material), PublishedLoss(Wav2LipExpert())
-    training = replace(LITTLE, adversarial_weight=0.0, sync_weight=0.03, sync_expert="published")
+    training = replace(LITTLE, adversarial_weight=0.0, time=5, sync_weight=0.03, sync_expert="published")
     assert training.sounding and not replace(training, sync_weight=0.0).sounding
     losses, _ = Objective(net, training, perceptual_loss("laplacian"), None, loss)(batch, False)
     (gradient,) = torch.autograd.grad(losses["sync"], net.base.head[1].weight)
     assert float(losses["sync"].detach()) > 0 and gradient.abs().sum() > 0
+    before = net.base.head[1].weight.detach().clone()
+    steps = replace(training, base_steps=1, refine_steps=1)
+    learn(Lesson(net, material, steps, perceptual_loss("laplacian"), 0, Ranks(), None, loss))
+    assert not torch.equal(net.base.head[1].weight, before)
+    with pytest.raises(ValueError, match="5 frames"):
+        replace(training, time=3)
+    with pytest.raises(ValueError, match="own or published"):
+        replace(training, sync_expert="Published")
     monkeypatch.setenv("LIKENESS_ASSETS", str(tmp_path))
     with pytest.raises(MissingAsset, match=r"lipsync_expert\.pth"):
         _sync(training)

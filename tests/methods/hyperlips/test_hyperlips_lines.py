@@ -1,4 +1,4 @@
-"""The paper's lines in training and in use, and networks that were written before there was a choice of them."""
+"""The paper's lines in training and in use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from likeness.methods.hyperlips.material import Batch
 from likeness.methods.hyperlips.objective import Objective
 from likeness.nn.hyper.lipnet import Heads, LipNet
 from likeness.nn.hyper.mouth import MOUTH
-from likeness.nn.hyper.settings import Settings, preset
+from likeness.nn.hyper.settings import SHAPE, Settings, preset
 from likeness.nn.hyper.sketch import UPPER
 from likeness.nn.perceptual import perceptual_loss
 from likeness.speech import RECIPES
@@ -46,7 +46,7 @@ def test_training_and_use_draw_alike():
     face = faces(np.array([1.0, 9.0]), np.zeros(2))
     pictures = torch.rand(2, 1, 2, 3, 128, 128, generator=draw)
     sound = torch.randn(1, 2, 80, 20, generator=draw)
-    heads = Heads(*pictures, sound, torch.zeros(1, 2, 8), face[None, :, list(MOUTH)], face[None, :, list(UPPER)])
+    heads = Heads(*pictures, sound, torch.zeros(1, 2, SHAPE), face[None, :, list(MOUTH)], face[None, :, list(UPPER)])
     found = looked_at(net)
     boxes = torch.tensor([0.3, 0.5, 0.7, 0.8]).expand(1, 2, 4)
     batch = Batch(heads, boxes, torch.ones(1, 2, 128, 128), boxes, torch.zeros(1, 8, 0))
@@ -62,7 +62,7 @@ def test_the_mouth_that_is_hidden_has_no_influence_on_the_lines():
     lips, found = HyperLips(net), looked_at(net)
     bank = Crops(torch.rand(5, 128, 128, 3), 128 * faces(np.array([0.0, 3, 6, 9, 12]), np.zeros(5)))
     dim = sum(RECIPES[name].dim for name in net.hearing.features)
-    words = Said(torch.randn(2, net.hearing.rows, dim) - 3, torch.zeros(dim), torch.ones(dim), torch.ones(2))
+    words = Said(torch.randn(2, net.hearing.rows, dim) - 3, torch.zeros(dim), torch.ones(2))
     image, other = torch.rand(2, 128, 128, 3), torch.rand(2, 128, 128, 3)
     other[:, :52] = image[:, :52]
     shut, wide = (128 * faces(np.full(2, mm), np.zeros(2)) for mm in (1.0, 11.0))

@@ -11,7 +11,7 @@ from likeness.nn.hyper.generator import BaseGenerator
 from likeness.nn.hyper.lipnet import Heads, LipNet
 from likeness.nn.hyper.mouth import MOUTH
 from likeness.nn.hyper.refiner import Refiner
-from likeness.nn.hyper.settings import KEPT, PRESETS, Refining, Settings
+from likeness.nn.hyper.settings import KEPT, PRESETS, SHAPE, Refining, Settings
 from likeness.nn.hyper.sketch import UPPER, drawn, lined
 from tests.nn.hyper.faces import faces
 from tests.takes import little
@@ -70,7 +70,7 @@ def heads(frames: int = 2) -> Heads:
     draw = torch.Generator().manual_seed(0)
     face = faces(np.linspace(0, 9, frames), np.zeros(frames))
     pictures = torch.rand(2, 1, frames, 3, 256, 256, generator=draw)
-    sound, shape = torch.randn(1, frames, 42, 20, generator=draw), torch.zeros(1, frames, 8)
+    sound, shape = torch.randn(1, frames, 42, 20, generator=draw), torch.zeros(1, frames, SHAPE)
     return Heads(*pictures, sound, shape, face[None, :, list(MOUTH)], face[None, :, list(UPPER)])
 
 
