@@ -23,6 +23,7 @@ from likeness.video import FPS
 
 PIECE_FRAMES = round(600 * FPS)
 PIECE_ROWS = PIECE_FRAMES * ROWS_PER_FRAME
+USUAL = 500  # frames
 CONTEXT_FRAMES = round(FPS)  # a second on both sides of a piece
 
 
@@ -62,6 +63,14 @@ class Listening:
             rows = slice(start, start + PIECE_ROWS)
             total += self._features[rows][active[rows]].sum(0, dtype=np.float64)
         return torch.from_numpy(total / active.sum()).float()
+
+    @cached_property
+    def usual(self) -> Float[Tensor, "n rows dim"]:
+        """Windows of frames in which somebody speaks, spread over the whole sound, `USUAL` at most: what is usual in it."""
+        rows = self.hearing.rows_per_frame
+        spoken = np.flatnonzero(self._active.reshape(-1, ROWS_PER_FRAME).any(1))
+        chosen = np.linspace(0, len(spoken) - 1, min(USUAL, len(spoken))).round().astype(int)
+        return self.windows(rows * spoken[chosen])
 
     @property
     def frames(self) -> int:

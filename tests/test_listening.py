@@ -71,7 +71,17 @@ def test_the_mean_while_somebody_speaks_knows_no_pauses(sound, tmp_path):
     paused = tmp_path / "paused.wav"
     audio.save_wav(paused, np.concatenate([waveform[: 2 * RATE], np.zeros(20 * RATE, np.float32), waveform[2 * RATE :]]))
     short, long = Listening(MEL, sound), Listening(MEL, paused)
-    assert (short.spoken_mean - long.spoken_mean).abs().mean() < 0.3 < (short.mean - long.mean).abs().mean()
+    moved, whole = ((getattr(short, name) - getattr(long, name)).abs().mean() for name in ("spoken_mean", "mean"))
+    assert moved < 0.15 * whole
+
+
+def test_what_is_usual_is_windows_in_which_somebody_speaks(sound, tmp_path):
+    heard = Listening(MEL, sound)
+    times = 0.04 * np.flatnonzero(heard.activity.numpy() > 0)
+    assert heard.usual is heard.usual and heard.usual.shape[1:] == (MEL.rows, 80)
+    assert 0.3 * heard.frames < len(heard.usual) < len(times) + 3 < heard.frames
+    audio.save_wav(tmp_path / "nothing.wav", np.zeros(RATE, np.float32))
+    assert len(Listening(MEL, tmp_path / "nothing.wav").usual) == 0
 
 
 def test_silence_is_heard_as_silence(tmp_path):

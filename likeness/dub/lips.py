@@ -32,6 +32,8 @@ class Said:
     """One window a frame, as the `Hearing` has it: rows of 10 ms, the frame begins after `past` x 4 of them."""
     mean: Float[Tensor, " dim"]
     """Over the whole sound, while somebody speaks."""
+    usual: Float[Tensor, "some rows dim"]
+    """Windows out of the whole sound, while somebody speaks; the same tensor at every call."""
     activity: Float[Tensor, " n"]
     """1 where somebody speaks, 0 in silence, gliding between."""
 

@@ -145,7 +145,7 @@ class _Mouth:
             at = torch.from_numpy(begins[:, None] - hearing.past * rows + np.arange(hearing.rows))
             features = torch.where((at >= listening.frames * rows)[..., None], self._silence, features)
             activity = torch.where(now >= listening.frames, torch.zeros_like(activity), activity)
-        return Said(features, listening.spoken_mean, activity)
+        return Said(features, listening.spoken_mean, listening.usual, activity)
 
 
 def _silence(lips: Lips) -> Float[np.ndarray, " dim"]:

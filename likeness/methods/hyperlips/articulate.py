@@ -34,8 +34,10 @@ def learn_articulation(net: LipNet, groups: list[list[Part]], judged: list[list[
         pairs += _foretold(net.mouth, _solved(others), inside)
     found, real = (torch.cat(values) for values in zip(*pairs))
     gain = (real.std(0) / found.std(0).clamp_min(1e-6)).clamp(1, LARGEST)
+    gain = torch.where(_correlation(found, real) > KNOWN, gain, torch.ones(SHAPE))
+    opened = (real @ net.mouth.opens).std() / (found * gain @ net.mouth.opens).std().clamp_min(1e-9)
     solved = _solved(groups)
-    solved.gain.copy_(torch.where(_correlation(found, real) > KNOWN, gain, torch.ones(SHAPE)))
+    solved.gain.copy_(gain * opened.clamp(max=1))  # what goes wrong in several numbers goes wrong together
     net.articulation.load_state_dict(solved.state_dict())
     found, real = (torch.cat(values) for values in zip(*_foretold(net.mouth, solved, judged or groups)))
     return {f"shape_{i}_r": round(float(x), 3) for i, x in enumerate(_correlation(found, real)[:FORETOLD], 1)}

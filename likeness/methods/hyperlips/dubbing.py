@@ -17,10 +17,13 @@ from likeness.nn.hyper.bank import Bank
 from likeness.nn.hyper.decoder import State
 from likeness.nn.hyper.lipnet import Heads, LipNet
 from likeness.nn.hyper.mouth import choose
+from likeness.nn.hyper.settings import SHAPE
 from likeness.nn.hyper.sketch import UPPER
 from likeness.nn.hyper.warp import control
 from likeness.portrait import FORMAT, read_header
 
+LITTLE = 25
+"""Frames of sound whose mean shape is half believed to be the voice's own, not that of what is said."""
 REFERENCES = 25
 """As many as IP_LAP has."""
 
@@ -38,6 +41,7 @@ class HyperLips:
     def __init__(self, net: LipNet) -> None:
         self.net, self.size, self.hearing, self.references = net.eval(), net.size, net.hearing, REFERENCES
         self._known: tuple[Crops, Bank] | None = None
+        self._usual: tuple[Tensor, Tensor] | None = None
 
     @torch.inference_mode()
     def __call__(
@@ -47,7 +51,7 @@ class HyperLips:
         net, size = self.net, self.size
         bank = self._bank(references)
         person = bank.person
-        spoken = person.centre + person.lively * net.foretold(said.features, said.mean)
+        spoken = person.centre + person.lively * (net.foretold(said.features, said.mean) - self._usually(said))
         shape = person.rest + said.activity[:, None] * (spoken - person.rest)
         points = faces.points / size
         mouths = net.mouth.points(shape, points, person)
@@ -67,6 +71,15 @@ class HyperLips:
         made = net(heads, () if state is None else state.memory)
         assert made.pictures is not None
         return made.pictures[0].clamp(0, 1).permute(0, 2, 3, 1), Carried(made.state, before)
+
+    def _usually(self, said: Said) -> Float[Tensor, " shape"]:
+        """The mean shape at this sound, less where there is little of it: about it a person's mouth is as it usually is,
+        whatever a voice's timbre says. Worked out when it is first heard."""
+        if self._usual is None or self._usual[0] is not said.usual:
+            count = len(said.usual)
+            shapes = self.net.foretold(said.usual, said.mean) if count else torch.zeros(1, SHAPE)
+            self._usual = said.usual, shapes.mean(0) * count / (count + LITTLE)
+        return self._usual[1]
 
     def _bank(self, references: Crops) -> Bank:
         """What the bank says of the person; worked out when it is first seen."""

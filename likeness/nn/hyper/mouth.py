@@ -111,6 +111,12 @@ class Mouth(nn.Module):
         """Where the points `MOUTH` lie in this shape. Of the faces that are seen only the skull counts."""
         return parted(self._turned(seen, person) + (shape * self.spread @ self.basis).unflatten(1, (-1, 2)))
 
+    @property
+    def opens(self) -> Float[Tensor, " shape"]:
+        """By how much each number of the shape opens the mouth, sides of the square."""
+        upper, lower = _OPENING
+        return (self.spread[:, None] * self.basis).unflatten(1, (-1, 2))[:, [upper, lower], 1].diff(dim=1)[:, 0]
+
     def turned(self, points: Float[Tensor, "frames 478 2"], person: Person) -> Float[Tensor, "frames turns"]:
         """How heads are turned, against the person's mean."""
         return (points[:, list(SKULL)] - person.skull).flatten(1) @ self.turns.T

@@ -24,6 +24,7 @@ from likeness.nn.hyper import articulation, asset
 from likeness.nn.hyper.hearing import hearing
 from likeness.nn.hyper.lipnet import LipNet
 from likeness.nn.hyper.mouth import MOUTH, opening
+from likeness.nn.hyper.settings import SHAPE
 from likeness.speech import RECIPES
 from likeness.video import probe
 from tests.methods.hyperlips.school import LITTLE, people_of, small
@@ -57,7 +58,7 @@ def crops(open_mm: list[float], size: int, seed: int = 0) -> Crops:
 def said(net: LipNet, frames: int, activity: float = 1.0) -> Said:
     dim = sum(RECIPES[name].dim for name in net.hearing.features)
     windows = torch.randn(frames, net.hearing.rows, dim, generator=torch.Generator().manual_seed(1)) - 3
-    return Said(windows, torch.zeros(dim), torch.full((frames,), activity))
+    return Said(windows, torch.zeros(dim), windows, torch.full((frames,), activity))
 
 
 def test_what_is_written_is_read(net, file):
@@ -114,7 +115,7 @@ def test_chunks_do_not_show(net):
     state, parts = None, []
     for first, last in ((0, 2), (2, 3), (3, 5)):
         some = Crops(shown.images[first:last], shown.points[first:last])
-        heard = Said(words.features[first:last], words.mean, words.activity[first:last])
+        heard = Said(words.features[first:last], words.mean, words.usual, words.activity[first:last])
         made, state = lips(some, bank, heard, state)
         parts.append(made)
     assert whole.shape == shown.images.shape and (torch.cat(parts) - whole).abs().max() < 1e-4
@@ -142,6 +143,21 @@ def test_in_silence_the_mouth_rests_as_the_person_does(net, monkeypatch):
     silent = opening(asked[0])
     assert (silent - opening(rest[:, list(MOUTH)])).abs().max() < 0.01
     assert not torch.allclose(asked[0], asked[1], atol=1e-3)
+
+
+def test_what_a_voice_does_throughout_is_not_taken_for_speech(net, monkeypatch):
+    """A voice that opens everything by two spreads asks for hardly another mouth; one that was heard for a moment may."""
+    lips, asked, points = HyperLips(net), [], net.mouth.points
+    monkeypatch.setattr(type(net), "foretold", lambda _, windows, __: windows.mean((1, 2))[:, None].expand(-1, SHAPE))
+    monkeypatch.setattr(type(net.mouth), "points", lambda _, shape, *more: asked.append(shape) or points(shape, *more))
+    bank, words = crops([1, 3, 6, 9, 12], net.size, 1), said(net, 2)
+    for heard in (400, 5):
+        for more in (0.0, 2.0):
+            said_so = replace(words, features=words.features + more, usual=words.usual[:1].expand(heard, -1, -1) + more)
+            lips(crops([5, 5], net.size), bank, said_so, None)
+    lively = net.mouth.person(bank.points / net.size).lively
+    assert torch.allclose((asked[1] - asked[0]) / lively, torch.full((2, SHAPE), 2 * 25 / 425), atol=1e-4)
+    assert torch.allclose((asked[3] - asked[2]) / lively, torch.full((2, SHAPE), 2 * 25 / 30), atol=1e-4)
 
 
 def test_a_portrait_is_measured_in_pictures_that_it_has_not_seen(portrait_files, clip):

@@ -62,7 +62,9 @@ def test_the_mouth_that_is_hidden_has_no_influence_on_the_lines():
     lips, found = HyperLips(net), looked_at(net)
     bank = Crops(torch.rand(5, 128, 128, 3), 128 * faces(np.array([0.0, 3, 6, 9, 12]), np.zeros(5)))
     dim = sum(RECIPES[name].dim for name in net.hearing.features)
-    words = Said(torch.randn(2, net.hearing.rows, dim) - 3, torch.zeros(dim), torch.ones(2))
+    words = Said(
+        torch.randn(2, net.hearing.rows, dim) - 3, torch.zeros(dim), torch.zeros(0, net.hearing.rows, dim), torch.ones(2)
+    )
     image, other = torch.rand(2, 128, 128, 3), torch.rand(2, 128, 128, 3)
     other[:, :52] = image[:, :52]
     shut, wide = (128 * faces(np.full(2, mm), np.zeros(2)) for mm in (1.0, 11.0))

@@ -62,6 +62,15 @@ def test_lips_do_not_pass_through_each_other(mouth):
     assert len(opened) and torch.equal(parted(opened), opened)
 
 
+def test_how_far_a_shape_opens_is_told(mouth):
+    seen = people(6)[5]
+    person = mouth.person(seen)
+    shapes = mouth.shape(seen, person)
+    wide = opening(mouth.points(shapes, seen, person))
+    told = shapes @ mouth.opens
+    assert np.corrcoef(wide, told)[0, 1] > 0.98 and 0.9 < told.std() / wide.std() < 1.1
+
+
 def test_basis_does_not_depend_on_order_or_sign(mouth):
     again = Mouth()
     again.fit(people(5)[::-1])
