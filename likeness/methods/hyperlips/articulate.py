@@ -37,7 +37,8 @@ def learn_articulation(net: LipNet, groups: list[list[Part]], judged: list[list[
     gain = torch.where(_correlation(found, real) > KNOWN, gain, torch.ones(SHAPE))
     opened = (real @ net.mouth.opens).std() / (found * gain @ net.mouth.opens).std().clamp_min(1e-9)
     solved = _solved(groups)
-    solved.gain.copy_(gain * opened.clamp(max=1))  # what goes wrong in several numbers goes wrong together
+    # What goes wrong in several numbers goes wrong together; but nothing is made less than it is expected to be.
+    solved.gain.copy_((gain * opened).clamp_min(1).minimum(gain))
     net.articulation.load_state_dict(solved.state_dict())
     found, real = (torch.cat(values) for values in zip(*_foretold(net.mouth, solved, judged or groups)))
     return {f"shape_{i}_r": round(float(x), 3) for i, x in enumerate(_correlation(found, real)[:FORETOLD], 1)}
